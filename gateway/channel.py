@@ -1,0 +1,133 @@
+"""The base class of a channel: one configured account through which citizens write."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from aiohttp import web
+
+from gateway.errors import AttachmentError
+from gateway.model import (
+    Attachment,
+    ChannelId,
+    Health,
+    HealthStatus,
+    Inbound,
+    Message,
+    Original,
+    Outgoing,
+    Receipt,
+    Semantics,
+)
+from gateway.plugin import Context, Section
+
+ConfigT = TypeVar("ConfigT", bound=Section)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteDef:
+    """One HTTP route that a channel or plugin serves, below its own prefix.
+
+    ``handler`` gets the raw request; its size is already capped. It answers by
+    returning, or by raising an `aiohttp.web` HTTP error for a refusal (4xx).
+    """
+
+    method: str
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Channel(ABC, Generic[ConfigT]):
+    """One configured account through which citizens write.
+
+    The gateway makes it once at start-up; the constructor is cheap and pure.
+    """
+
+    semantics: ClassVar[Semantics] = Semantics.BLIND
+    """How the provider treats a repeated send."""
+
+    grace_seconds: ClassVar[float] = 60.0
+    """How long to wait for the provider's word on an unknown outcome before a retry."""
+
+    def __init__(
+        self, channel_id: ChannelId, config: ConfigT, context: Context[Any]
+    ) -> None:
+        """Keep what is needed; open nothing yet."""
+        self.id = channel_id
+        self.config = config
+        self.context = context
+
+    def routes(self) -> Iterable[RouteDef]:
+        """Return the webhooks served under ``/channels/<id>/``."""
+        return ()
+
+    async def receive(self) -> None:
+        """Receive for as long as the daemon runs, for channels that must fetch.
+
+        Runs on one node at a time, supervised: if it raises, it is started again with
+        backoff. Call ``self.context.inbox.accept`` and acknowledge only after it
+        returned. The default has nothing to fetch and returns at once.
+        """
+
+    @abstractmethod
+    def parse(self, inbound: Inbound) -> Message | Receipt:
+        """Read one stored item; pure.
+
+        ``Message.id`` must be ``inbound.id``.
+
+        Raises:
+            PayloadError: it can't be read; it is kept and shown to staff.
+
+        """
+
+    @abstractmethod
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Send to the citizen; return the provider's word, with its id.
+
+        Raises:
+            DeliveryError: with the retry decision as data.
+
+        """
+
+    async def resolve(self, outgoing: Outgoing) -> Receipt | None:
+        """Ask the provider whether it has this delivery; None if it hasn't.
+
+        Called before a retry after an unknown outcome, if `semantics` is QUERYABLE.
+        """
+        raise NotImplementedError(outgoing.delivery_id)
+
+    def fetch(self, original: Original, attachment: Attachment) -> AsyncIterator[bytes]:
+        """Stream the bytes of an attachment.
+
+        Raises:
+            AttachmentError: they can't be had (now or ever).
+
+        """
+        raise AttachmentError(
+            "no_attachments",
+            f"channel {self.id} has no attachments: {original.id} {attachment.name}",
+            retryable=False,
+        )
+
+    async def check(self) -> Health:
+        """Say how the account is, by connecting to it; send nothing."""
+        return Health(status=HealthStatus.OK)
+
+    def health(self) -> Health:
+        """Say how the account is, from what is known; at once, without network."""
+        return Health(status=HealthStatus.OK)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelType:
+    """Name, configuration type and constructor: all there is to a registration."""
+
+    name: str
+    config: type[Section]
+    factory: Callable[[ChannelId, Any, Context[Any]], Channel[Any]]

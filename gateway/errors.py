@@ -1,0 +1,137 @@
+"""Every error the gateway raises, drawn as one tree.
+
+GatewayError
+├── ConfigError            the configuration is wrong; carries every problem
+├── PayloadError           foreign data is not as its vendor promised
+│   └── Unreadable         correctly delivered, but no plugin can read it
+├── PluginError            a plugin broke its contract or failed to load
+├── StoreError
+│   ├── SchemaMismatch     the database belongs to another version
+│   ├── StoreFull          no room left: nothing was accepted
+│   ├── StoreUnavailable   the database can't be reached
+│   └── StaleClaim         this worker no longer holds the job
+├── AttachmentError        an attachment can't be had; says whether a retry helps
+├── DeliveryError          a send failed; carries code, retryable, unknown
+└── NotFound               an id that names nothing
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class GatewayError(Exception):
+    """Base of all errors raised on purpose by the gateway."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong in a configuration file, told so that it can be mended."""
+
+    file: str
+    line: int | None
+    key: str
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        """Print as ``file:line: key: found …; allowed: …``."""
+        place = f"{self.file}:{self.line}" if self.line is not None else self.file
+        return f"{place}: {self.key}: found {self.found}; allowed: {self.allowed}"
+
+
+class ConfigError(GatewayError):
+    """The configuration can't be used; ``problems`` lists all that is wrong."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        """Keep every problem; the text lists one a line."""
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class PayloadError(GatewayError):
+    """Foreign data is missing something or holds the wrong type.
+
+    The text names path and types, never the value found: that may be personal.
+    """
+
+    def __init__(self, path: str, complaint: str) -> None:
+        """Say where (``entry[0].from``) and what (``missing``)."""
+        super().__init__(f"{path or 'payload'}: {complaint}")
+        self.path = path
+        self.complaint = complaint
+
+
+class Unreadable(PayloadError):
+    """An authentic original that no plugin can read: kept and shown to staff."""
+
+
+class PluginError(GatewayError):
+    """A plugin failed to load or broke its contract."""
+
+
+class StoreError(GatewayError):
+    """The database refused."""
+
+
+class SchemaMismatch(StoreError):
+    """The database was written by another version of the gateway."""
+
+
+class StoreFull(StoreError):
+    """There is no room; nothing of the unit was stored."""
+
+
+class StoreUnavailable(StoreError):
+    """The database can't be reached; whether a commit took place is unknown."""
+
+
+class StaleClaim(StoreError):
+    """Another worker holds the job now: abandon the work, record nothing."""
+
+
+class NotFound(GatewayError):
+    """An id that names nothing."""
+
+
+class AttachmentError(GatewayError):
+    """An attachment can't be had."""
+
+    def __init__(
+        self, code: str, text: str, *, retryable: bool, retry_after: float | None = None
+    ) -> None:
+        """Keep the stable ``code``; ``retry_after`` is in seconds."""
+        super().__init__(f"{code}: {text}")
+        self.code = code
+        self.text = text
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class DeliveryError(GatewayError):
+    """A send failed.
+
+    ``retryable``: trying again may help. ``unknown``: the other side may have
+    taken it all the same (time-out after sending, crash between send and record).
+    ``account``: the fault is in our account or configuration, not in this message,
+    so the target's circuit breaker counts it. ``retry_after`` is in seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 (an error as data: each field is one decision)
+        self,
+        code: str,
+        text: str,
+        *,
+        retryable: bool,
+        unknown: bool = False,
+        account: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        """Keep the decision as data; it is made once, where the fault is seen."""
+        super().__init__(f"{code}: {text}")
+        self.code = code
+        self.text = text
+        self.retryable = retryable
+        self.unknown = unknown
+        self.account = account
+        self.retry_after = retry_after

@@ -1,0 +1,384 @@
+"""The words of the gateway: what passes through it, frozen and typed.
+
+Times are aware `datetime` in UTC; sizes are bytes; ids are texts (UUIDv7) unless
+their type says otherwise. A foreign id is called ``external_id``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, IntEnum, StrEnum
+from pathlib import Path
+from typing import NewType
+
+from gateway.errors import PayloadError
+
+ChannelId = NewType("ChannelId", str)
+ServiceId = NewType("ServiceId", str)
+InboxId = NewType("InboxId", str)
+MessageId = NewType("MessageId", str)
+CaseId = NewType("CaseId", str)
+ContactId = NewType("ContactId", str)
+DeliveryId = NewType("DeliveryId", str)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where somebody can be reached; prints as a URI: ``mailto:a@b.it``.
+
+    Personal data: a log shows only the scheme.
+    """
+
+    scheme: str
+    value: str
+
+    def __str__(self) -> str:
+        """Print as a URI."""
+        return f"{self.scheme}:{self.value}"
+
+    @classmethod
+    def parse(cls, uri: str) -> Address:
+        """Read a URI back.
+
+        Raises:
+            PayloadError: there is no scheme or nothing after it.
+
+        """
+        scheme, colon, value = uri.partition(":")
+        if not (scheme and colon and value):
+            raise PayloadError("address", "expected scheme:value")
+        return cls(scheme, value)
+
+
+class ItemKind(StrEnum):
+    """What one part of an accepted original is."""
+
+    MESSAGE = "message"
+    RECEIPT = "receipt"
+    POISON = "poison"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One part of an original, as a channel splits it before it is acknowledged.
+
+    ``external_id`` is the provider's id, unique within the channel for ever.
+    ``part`` finds the part in the original again (a path, a MIME part; may be "").
+    ``sender`` orders and shares out the work: same sender, same order, one turn.
+    """
+
+    external_id: str
+    sender: str
+    part: str = ""
+    kind: ItemKind = ItemKind.MESSAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Original:
+    """The raw bytes of one thing received, exactly as they came."""
+
+    id: str
+    channel: ChannelId
+    body: bytes
+    headers: Mapping[str, str]
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """One stored item, about to be read by its channel."""
+
+    id: InboxId
+    channel: ChannelId
+    external_id: str
+    kind: ItemKind
+    part: str
+    sender: str
+    original: Original
+
+
+class Direction(StrEnum):
+    """Which way a message goes, seen from the city."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class Author(StrEnum):
+    """Who says a message."""
+
+    CITIZEN = "citizen"
+    SERVICE = "service"
+    GATEWAY = "gateway"
+
+
+class MessageState(StrEnum):
+    """Where an inbound message stands; each end is one that staff can see."""
+
+    PROCESSED = "processed"
+    HELD = "held"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A point on the map, WGS 84 degrees."""
+
+    latitude: float
+    longitude: float
+    name: str = ""
+    address: str = ""
+
+
+class AttachmentState(StrEnum):
+    """Whether we have the bytes."""
+
+    PENDING = "pending"
+    STORED = "stored"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """Bytes that belong to a message.
+
+    ``media_type`` is the sender's claim until the bytes are stored, then what the
+    content shows. ``locator`` is how the channel finds the bytes again; ``digest``
+    the sender's claimed SHA-256 in hex, if any; ``sha256`` what we measured.
+    """
+
+    media_type: str
+    locator: str
+    name: str = ""
+    size: int | None = None
+    digest: str | None = None
+    sha256: str | None = None
+    voice: bool = False
+    state: AttachmentState = AttachmentState.PENDING
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One thing said by somebody to the city.
+
+    ``sender`` is the stable key of the sender (the provider's user id where there is
+    one), ``aliases`` other addresses of the same person. ``references`` are foreign
+    ids of earlier messages this one answers, nearest first. ``automatic``: sent by a
+    machine (out-of-office, bounce); it is kept, and never answered.
+    """
+
+    id: MessageId
+    channel: ChannelId
+    external_id: str
+    sender: Address
+    sent_at: datetime
+    received_at: datetime
+    sender_name: str = ""
+    aliases: tuple[Address, ...] = ()
+    text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    location: Location | None = None
+    references: tuple[str, ...] = ()
+    automatic: bool = False
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """A person, by any of their addresses."""
+
+    id: ContactId
+    name: str = ""
+    addresses: tuple[Address, ...] = ()
+
+
+class Action(IntEnum):
+    """What a verdict asks for; the strictest of several wins."""
+
+    PASS = 0
+    FLAG = 1
+    HOLD = 2
+    REJECT = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A piece of the message's text, in characters: ``text[start:end]``."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One moderator's judgement of one message."""
+
+    action: Action
+    rule: str
+    reason: str
+    source: str
+    evidence: tuple[Span, ...] = ()
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Which competent service, why, by whom, with what confidence (0 to 1)."""
+
+    service: ServiceId
+    reason: str
+    source: str
+    confidence: float = 1.0
+
+
+class CaseStatus(StrEnum):
+    """Where a case stands."""
+
+    ASSIGNED = "assigned"
+    ANSWERED = "answered"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One matter between a citizen and a service."""
+
+    id: CaseId
+    number: str
+    service: ServiceId
+    status: CaseStatus
+    opened_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enclosure:
+    """A stored attachment on its way out: a local file that must not be changed."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One delivery to a citizen, as a channel sends it.
+
+    ``delivery_id`` and ``created_at`` are the same at every attempt: derive from them
+    whatever lets the other side recognise a repetition. ``maybe_sent``: an earlier
+    attempt ended without an answer. ``quote`` is the foreign id of the citizen's
+    message that this answers.
+    """
+
+    delivery_id: DeliveryId
+    attempt: int
+    created_at: datetime
+    to: Address
+    text: str
+    enclosures: tuple[Enclosure, ...] = ()
+    quote: str | None = None
+    subject: str = ""
+    case_number: str = ""
+    maybe_sent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handover:
+    """One delivery to a service, as a connector hands it over.
+
+    As with `Outgoing`, ``delivery_id`` and ``created_at`` never change. ``missing``
+    names attachments that could not be had (yet), for the office to read.
+    """
+
+    delivery_id: DeliveryId
+    attempt: int
+    created_at: datetime
+    service: ServiceId
+    service_name: str
+    case: Case
+    message: Message
+    enclosures: tuple[Enclosure, ...] = ()
+    missing: tuple[str, ...] = ()
+    follow_up: bool = False
+    maybe_sent: bool = False
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery stands; SENDING and UNKNOWN mean: the other side may have it."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+    DEAD = "dead"
+
+
+class ReceiptStatus(StrEnum):
+    """The other side's word on a delivery."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """The other side's word on one of our deliveries.
+
+    ``delivery_id`` is our own id, where the other side returns it; ``external_id`` the
+    other side's id of what we sent. At least one of the two is set.
+    """
+
+    status: ReceiptStatus
+    at: datetime
+    external_id: str = ""
+    delivery_id: DeliveryId | None = None
+    code: str = ""
+    text: str = ""
+
+
+class Semantics(Enum):
+    """How a target treats a repetition.
+
+    KEYED: it takes our key, a repetition has no second effect.
+    QUERYABLE: it can be asked whether it has a delivery.
+    BLIND: neither; a repetition is recognisable by its id only.
+    """
+
+    KEYED = "keyed"
+    QUERYABLE = "queryable"
+    BLIND = "blind"
+
+
+class HealthStatus(StrEnum):
+    """How a part feels."""
+
+    OK = "ok"
+    DEGRADED = "degraded"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How a part feels, and why."""
+
+    status: HealthStatus
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One entry of the audit trail; ``data`` holds ids and digests, no personal data."""
+
+    action: str
+    subject: str
+    actor: str
+    data: Mapping[str, object] = field(default_factory=dict)

@@ -1,0 +1,95 @@
+"""What the author of a plugin subclasses, and what the gateway hands to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+import pluggy
+from pydantic import BaseModel
+
+from gateway.clock import Clock
+from gateway.config import NoConfig, Section
+from gateway.model import ChannelId, Item
+
+if TYPE_CHECKING:
+    import aiohttp
+    from structlog.typing import FilteringBoundLogger
+
+hookimpl = pluggy.HookimplMarker("gateway")
+
+ConfigT_co = TypeVar("ConfigT_co", bound=BaseModel, covariant=True)
+
+
+class Intake(Protocol):
+    """The inbound door: stored, deduplicated and durable when it returns."""
+
+    async def accept(
+        self,
+        channel: ChannelId,
+        body: bytes,
+        items: Sequence[Item],
+        headers: Mapping[str, str] | None = None,
+    ) -> int:
+        """Store an original and its items in one unit of work.
+
+        Returns how many items were new: the others had been accepted before. Only
+        after the return may the sender be told that we have it.
+
+        Raises:
+            StoreFull: there is no room; answer 503.
+            StoreUnavailable: the database can't be reached; answer 503.
+
+        """
+
+
+class PluginState(Protocol):
+    """A durable key-value space of the plugin's own: cursors and the like."""
+
+    async def get(self, key: str) -> Any | None:
+        """Return the JSON value stored under ``key``."""
+
+    async def put(self, key: str, value: Any) -> None:
+        """Store a JSON value; durable when it returns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context(Generic[ConfigT_co]):
+    """All that a plugin may use. What is not here is no plugin's business."""
+
+    config: ConfigT_co
+    http: aiohttp.ClientSession
+    inbox: Intake
+    state: PluginState
+    clock: Clock
+    log: FilteringBoundLogger
+
+
+class Plugin(Generic[ConfigT_co]):
+    """Base of every plugin: ``class WhatsAppPlugin(Plugin[NoConfig])``.
+
+    An entry point in the group ``gateway.plugins`` names the class. The gateway makes
+    one instance; state belongs on the instance, never in a module.
+    """
+
+    config: ClassVar[type[BaseModel]] = NoConfig
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take the configuration type from ``Plugin[...]``."""
+        super().__init_subclass__(**kwargs)
+        for base in getattr(cls, "__orig_bases__", ()):
+            arguments = getattr(base, "__args__", ())
+            if arguments and isinstance(arguments[0], type):
+                cls.config = arguments[0]
+
+
+__all__ = [
+    "Context",
+    "Intake",
+    "NoConfig",
+    "Plugin",
+    "PluginState",
+    "Section",
+    "hookimpl",
+]
