@@ -1,0 +1,93 @@
+"""The schema's version: which one the database has, and how it gets to ours.
+
+Alembic is imported only when there is something to migrate: it costs start-up time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from gateway.errors import SchemaMismatch
+from gateway.store.engine import migration_engine
+from gateway.store.schema import REVISION
+
+HERE = Path(__file__).parent / "migrations"
+
+
+def current_revision(url: str) -> str | None:
+    """Return the database's revision; None if it is empty."""
+    engine = migration_engine(url)
+    try:
+        with engine.connect() as connection:
+            return _revision(connection)
+    finally:
+        engine.dispose()
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version"))
+    return found.scalar_one_or_none()
+
+
+def upgrade(url: str) -> str | None:
+    """Bring the database to our revision; return the one it had.
+
+    Raises:
+        SchemaMismatch: a newer gateway wrote it.
+
+    """
+    before = current_revision(url)
+    if before == REVISION:
+        return before
+    _refuse_newer(before)
+    from alembic import command  # noqa: PLC0415 (0.2 s that most starts don't need)
+
+    engine = migration_engine(url)
+    try:
+        with engine.begin() as connection:
+            configuration = alembic_config()
+            configuration.attributes["connection"] = connection
+            command.upgrade(configuration, "head")
+    finally:
+        engine.dispose()
+    return before
+
+
+def require_current(url: str) -> None:
+    """Refuse to work on a database of another version.
+
+    Raises:
+        SchemaMismatch: the text says which version it needs and what to do.
+
+    """
+    revision = current_revision(url)
+    if revision == REVISION:
+        return
+    _refuse_newer(revision)
+    message = (
+        f"the database has schema {revision or 'none'}, this gateway needs {REVISION}:"
+        " run `gateway migrate`"
+    )
+    raise SchemaMismatch(message)
+
+
+def _refuse_newer(revision: str | None) -> None:
+    if revision is not None and revision > REVISION:
+        message = (
+            f"the database has schema {revision}, this gateway knows up to {REVISION}:"
+            f" install a version of municipal-gateway that has schema {revision}"
+        )
+        raise SchemaMismatch(message)
+
+
+def alembic_config() -> object:
+    """Return Alembic's configuration for our migrations."""
+    from alembic.config import Config  # noqa: PLC0415 (see above)
+
+    configuration = Config()
+    configuration.set_main_option("script_location", str(HERE))
+    return configuration

@@ -1,0 +1,341 @@
+"""The tables. Hot: `job`, which holds open work only. Cold: all the others.
+
+Times are microseconds since 1970 UTC (see `Moment`): exact, comparable and the same
+on SQLite and PostgreSQL.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+
+REVISION = "0001"
+"""The Alembic revision this code needs; a test holds it against the migrations."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware time, stored as microseconds since 1970 UTC."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Store a time; a naive one is a programming error."""
+        del dialect
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(
+        self, value: int | None, dialect: Dialect
+    ) -> datetime | None:
+        """Read a time back, aware, in UTC."""
+        del dialect
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# Raw bytes exactly as received: evidence. `salt` makes the digest in the audit trail
+# say nothing about the content once the row is erased.
+original = Table(
+    "original",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+    Column("received_at", Moment, nullable=False),
+)
+
+# One row for ever per provider's message id: the only dedupe there is.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("original_id", Text, ForeignKey("original.id"), nullable=False),
+    UniqueConstraint("channel", "external_id"),
+    sqlite_with_rowid=False,
+)
+
+# Open work only: a finished job's row is deleted. `lane` orders (one at a time),
+# `start` is the start tag of fair queueing.
+job = Table(
+    "job",
+    metadata,
+    Column(
+        "id",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+    ),
+    Column("queue", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("due_at", Moment),
+    Column("owner", Text),
+    Column("fence", Integer, nullable=False),
+    Column("lease_until", Moment),
+    Column("attempts", Integer, nullable=False),
+    Column("crashes", Integer, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    sqlite_autoincrement=True,
+)
+Index(
+    "ix_job_head",
+    job.c.queue,
+    job.c.start,
+    job.c.id,
+    sqlite_where=job.c.state.in_(("ready", "running")),
+    postgresql_where=job.c.state.in_(("ready", "running")),
+)
+Index("ix_job_lane", job.c.queue, job.c.lane, job.c.id)
+Index("ix_job_subject", job.c.subject)
+Index(
+    "ix_job_due",
+    job.c.due_at,
+    sqlite_where=job.c.state == "waiting",
+    postgresql_where=job.c.state == "waiting",
+)
+Index(
+    "ix_job_running",
+    job.c.owner,
+    sqlite_where=job.c.state == "running",
+    postgresql_where=job.c.state == "running",
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("queue", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("died_at", Moment, nullable=False),
+    Column("resolution", Text),
+    Column("resolved_at", Moment),
+    Column("note", Text),
+)
+Index(
+    "ix_dead_letter_open",
+    dead_letter.c.died_at,
+    sqlite_where=dead_letter.c.resolution.is_(None),
+    postgresql_where=dead_letter.c.resolution.is_(None),
+)
+
+contact = Table(
+    "contact",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+)
+
+address = Table(
+    "address",
+    metadata,
+    Column("uri", Text, primary_key=True),
+    Column("contact_id", Text, ForeignKey("contact.id"), nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+conversation = Table(
+    "conversation",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("contact_id", Text, ForeignKey("contact.id"), nullable=False),
+    Column("reply_to", Text, nullable=False),
+    Column("last_inbound_at", Moment, nullable=False),
+    UniqueConstraint("channel", "contact_id"),
+)
+
+# `case` is a word of SQL, hence the plural.
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("number", Text, nullable=False, unique=True),
+    Column("conversation_id", Text, ForeignKey("conversation.id"), nullable=False),
+    Column("service", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("last_message_at", Moment, nullable=False),
+)
+Index("ix_cases_conversation_id", cases.c.conversation_id, cases.c.last_message_at)
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("direction", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("conversation_id", Text, ForeignKey("conversation.id")),
+    Column("case_id", Text, ForeignKey("cases.id"), index=True),
+    Column("body", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_message_attention",
+    message.c.id,
+    sqlite_where=message.c.state != "processed",
+    postgresql_where=message.c.state != "processed",
+)
+
+attachment = Table(
+    "attachment",
+    metadata,
+    Column("message_id", Text, ForeignKey("message.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("media_type", Text, nullable=False),
+    Column("locator", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger),
+    Column("digest", Text),
+    Column("sha256", Text, index=True),
+    Column("voice", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("message_id", Text, ForeignKey("message.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("action", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("score", Float),
+)
+
+assignment = Table(
+    "assignment",
+    metadata,
+    Column("message_id", Text, ForeignKey("message.id"), primary_key=True),
+    Column("service", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("confidence", Float, nullable=False),
+)
+
+# One row per (message, target, purpose): what is enqueued twice is sent once.
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("message_id", Text, ForeignKey("message.id"), nullable=False),
+    Column("case_id", Text, ForeignKey("cases.id"), index=True),
+    Column("target", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("quote", Text),
+    Column("state", Text, nullable=False),
+    Column("external_id", Text),
+    Column("code", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    UniqueConstraint("message_id", "target", "purpose"),
+)
+Index("ix_delivery_external_id", delivery.c.external_id)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("delivery_id", Text, index=True),
+    Column("external_id", Text, nullable=False, index=True),
+    Column("status", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+plugin_state = Table(
+    "plugin_state",
+    metadata,
+    Column("plugin", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+# Single-owner work: who holds it, until when.
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("until", Moment, nullable=False),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column(
+        "seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True,
+        autoincrement=False,
+    ),
+    Column("at", Moment, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False, index=True),
+    Column("actor", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+
+# The end of the chain; on PostgreSQL its row lock makes the appender single.
+chain = Table(
+    "chain",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+)
+

@@ -1,0 +1,289 @@
+"""Units of work: run in database threads, committed in groups."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import DBAPIError
+
+from gateway.clock import Clock
+from gateway.errors import StoreError, StoreFull, StoreUnavailable
+from gateway.failpoints import hit
+
+T = TypeVar("T")
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+Work = Callable[[Connection], T]
+BatchWork = Callable[[Connection, Sequence[ItemT]], Sequence[ResultT]]
+
+GROUP_LIMIT = 256
+"""How many units share one commit at most: bounds the latency of the last one."""
+
+PENDING_LIMIT = 10_000
+"""How many units may wait; more are refused, so that memory stays bounded."""
+
+_TRANSIENT_SQLSTATES = {"40001", "40P01"}
+_RETRIES = 5
+
+
+@dataclass(slots=True, eq=False)
+class _Unit:
+    """One caller's share of a group."""
+
+    work: Callable[..., Any]
+    item: Any
+    batched: bool
+    future: asyncio.Future[Any]
+    task: asyncio.Task[Any] | None
+
+    def settle(self, result: Any, error: BaseException | None) -> None:
+        """Hand the outcome to the caller, unless they have gone."""
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(result)
+        else:
+            self.future.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    unit: _Unit
+    result: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engines:
+    """How a store reaches its database.
+
+    ``writers`` threads run units; ``merge`` puts different functions into one
+    transaction (right where there is a single writer, a deadlock risk elsewhere).
+    """
+
+    write: Engine
+    read: Engine
+    writers: int
+    merge: bool
+    close: Callable[[], None]
+
+
+class Store:
+    """Runs units of work; ``seal`` is called in each transaction before it commits."""
+
+    def __init__(
+        self, engines: Engines, clock: Clock, seal: Callable[[Connection], None]
+    ) -> None:
+        """Start the database threads."""
+        self._engines = engines
+        self._clock = clock
+        self._seal = seal
+        self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
+        self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
+        self._current = threading.local()
+        self.on_group: Callable[[int], None] = lambda size: None
+        self._threads = [
+            threading.Thread(target=self._serve, name=f"store-{n}", daemon=True)
+            for n in range(engines.writers)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def dialect(self) -> str:
+        """Name the database: ``sqlite`` or ``postgresql``."""
+        return self._engines.write.dialect.name
+
+    async def run(self, work: Work[T]) -> T:
+        """Run ``work`` in a transaction of its own or a shared one; durable on return.
+
+        The function may be run twice (its group failed, it did not), so it must have
+        no effect but on the connection. Cancelling the caller does not stop it.
+
+        Raises:
+            StoreFull, StoreUnavailable: see `gateway.errors`; or what ``work`` raised.
+
+        """
+        result: T = await self._submit(work, None, batched=False)
+        return result
+
+    async def run_batched(
+        self, work: BatchWork[ItemT, ResultT], item: ItemT
+    ) -> ResultT:
+        """Run ``work`` on a list of all items waiting for it; return this one's result.
+
+        For the hot path: many callers become one multi-row statement.
+        """
+        result: ResultT = await self._submit(work, item, batched=True)
+        return result
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a read-only function on a connection of its own."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read, work)
+
+    def close(self) -> None:
+        """Finish what is queued, then close every connection. Blocks."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._readers.shutdown()
+        self._engines.close()
+
+    def _submit(
+        self, work: Callable[..., Any], item: Any, *, batched: bool
+    ) -> asyncio.Future[Any]:
+        if self._queue.qsize() > PENDING_LIMIT:
+            message = f"more than {PENDING_LIMIT} units of work are waiting"
+            raise StoreUnavailable(message)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        task = asyncio.current_task()
+        self._queue.put(_Unit(work, item, batched, future, task))
+        return future
+
+    def _read(self, work: Work[T]) -> T:
+        try:
+            with self._engines.read.connect() as connection:
+                connection.info["clock"] = self._clock
+                return work(connection)
+        except DBAPIError as error:
+            raise translate(error) from error
+
+    def _serve(self) -> None:
+        """Commit groups until told to stop."""
+        while (first := self._queue.get()) is not None:
+            group, last = self._gather(first)
+            for part in _partition(group, merge=self._engines.merge):
+                report(self.commit(part))
+            self.on_group(len(group))
+            if last:
+                return
+
+    def _gather(self, first: _Unit) -> tuple[list[_Unit], bool]:
+        """Take what is queued now, up to the limit; tell if it was the last."""
+        group = [first]
+        while len(group) < GROUP_LIMIT:
+            try:
+                unit = self._queue.get_nowait()
+            except Empty:
+                break
+            if unit is None:
+                return group, True
+            group.append(unit)
+        return group, False
+
+    def commit(self, group: list[_Unit]) -> list[_Outcome]:
+        """Commit ``group`` as one transaction; if it fails, one by one."""
+        try:
+            return self._attempt(group)
+        except Exception as error:  # noqa: BLE001 (whatever a unit raises goes to its caller)
+            if len(group) > 1:
+                return [outcome for unit in group for outcome in self.commit([unit])]
+            return [_Outcome(group[0], error=error)]
+
+    def _attempt(self, group: list[_Unit]) -> list[_Outcome]:
+        """Run a group, again if the database asks for it (deadlock, serialisation)."""
+        for retries_left in reversed(range(_RETRIES)):
+            try:
+                return self._transact(group)
+            except DBAPIError as error:
+                state = getattr(error.orig, "sqlstate", None)
+                if state not in _TRANSIENT_SQLSTATES or not retries_left:
+                    raise translate(error) from error
+        raise AssertionError
+
+    def _transact(self, group: list[_Unit]) -> list[_Outcome]:
+        self._current.tasks = [unit.task for unit in group]
+        with self._engines.write.connect() as connection:
+            connection.info.update(clock=self._clock, now=None, events=[])
+            hit("store.before_begin")
+            with connection.begin():
+                outcomes = list(perform(connection, group))
+                self._seal(connection)
+                hit("store.before_commit")
+            hit("store.after_commit")
+        return outcomes
+
+    def tasks_in_commit(self) -> list[asyncio.Task[Any]]:
+        """Return the tasks that await the group this thread works on (for tests)."""
+        return [task for task in getattr(self._current, "tasks", []) if task]
+
+
+def report(outcomes: Iterable[_Outcome]) -> None:
+    """Wake the callers, with one call per event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
+    for outcome in outcomes:
+        by_loop.setdefault(outcome.unit.future.get_loop(), []).append(outcome)
+    for loop, share in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, share)
+
+
+def _settle(outcomes: list[_Outcome]) -> None:
+    for outcome in outcomes:
+        outcome.unit.settle(outcome.result, outcome.error)
+
+
+def _partition(group: list[_Unit], *, merge: bool) -> Iterator[list[_Unit]]:
+    """Split a group into transactions."""
+    if merge:
+        yield group
+        return
+    yield from _by_work(group)
+
+
+def _by_work(group: list[_Unit]) -> list[list[_Unit]]:
+    """Bring the units of one batched function together, the others one by one."""
+    shares: dict[object, list[_Unit]] = {}
+    for unit in group:
+        shares.setdefault(unit.work if unit.batched else unit, []).append(unit)
+    return list(shares.values())
+
+
+def perform(connection: Connection, group: list[_Unit]) -> Iterator[_Outcome]:
+    """Run a group's functions on ``connection``, batched where they are."""
+    for share in _by_work(group):
+        work = share[0].work
+        if share[0].batched:
+            results = work(connection, [unit.item for unit in share])
+            for unit, result in zip(share, results, strict=True):
+                yield _Outcome(unit, result)
+        else:
+            yield _Outcome(share[0], work(connection))
+
+
+def now(connection: Connection) -> datetime:
+    """Return the transaction's time: PostgreSQL's own, so that nodes agree."""
+    known: datetime | None = connection.info.get("now")
+    if known is None:
+        if connection.dialect.name == "postgresql":
+            known = connection.execute(select(func.clock_timestamp())).scalar_one()
+        else:
+            known = connection.info["clock"].now()
+        connection.info["now"] = known
+    return known
+
+
+def translate(error: DBAPIError) -> StoreError:
+    """Say in our words what the database said; the text holds no data."""
+    name = type(error.orig).__name__
+    text = str(error.orig)
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if "disk is full" in text or state.startswith("53"):
+        return StoreFull(f"the database has no room ({name})")
+    if error.connection_invalidated or state.startswith(("08", "57")):
+        return StoreUnavailable(f"the database can't be reached ({name})")
+    if name == "OperationalError":
+        return StoreUnavailable(f"the database does not answer ({name}: {text[:80]})")
+    return StoreError(f"the database refused ({name}: {text[:120]})")
