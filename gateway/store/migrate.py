@@ -6,12 +6,16 @@ Alembic is imported only when there is something to migrate: it costs start-up t
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
 
 from gateway.errors import SchemaMismatch
 from gateway.store.engine import migration_engine
 from gateway.store.schema import REVISION
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 HERE = Path(__file__).parent / "migrations"
 
@@ -84,10 +88,10 @@ def _refuse_newer(revision: str | None) -> None:
         raise SchemaMismatch(message)
 
 
-def alembic_config() -> object:
+def alembic_config() -> Config:
     """Return Alembic's configuration for our migrations."""
-    from alembic.config import Config  # noqa: PLC0415 (see above)
+    from alembic import config  # noqa: PLC0415 (see above)
 
-    configuration = Config()
+    configuration = config.Config()
     configuration.set_main_option("script_location", str(HERE))
     return configuration

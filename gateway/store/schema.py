@@ -121,7 +121,7 @@ Index(
     sqlite_where=job.c.state.in_(("ready", "running")),
     postgresql_where=job.c.state.in_(("ready", "running")),
 )
-Index("ix_job_lane", job.c.queue, job.c.lane, job.c.id)
+Index("ix_job_lane", job.c.queue, job.c.lane, job.c.start)
 Index("ix_job_subject", job.c.subject)
 Index(
     "ix_job_due",

@@ -1,0 +1,553 @@
+"""The work queue: fair order, claim, lease, fence, retry, dead letter.
+
+A job is *queued* behind others of its lane, *ready* at the head of its lane, *running*
+under a claim, or *waiting* for a time. Its row is deleted when it is finished. Lanes
+keep order (one sender, one conversation); start-time fair queueing (Goyal, Vin & Cheng
+1996) shares a queue among lanes: ``start = max(virtual time, last start of the lane +
+1)``, lowest first, so a flood in one lane delays the others by one turn.
+
+All functions take lists: many callers share one statement (`Store.run_batched`). Every
+write after the claim is guarded by id, fence and state; a claim that no longer holds
+raises `StaleClaim`.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import uuid_utils
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Text,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from gateway import audit
+from gateway.errors import NotFound, StaleClaim
+from gateway.model import Event
+from gateway.store import schema
+from gateway.store.schema import Moment, dead_letter, job
+from gateway.store.units import now
+
+READY: Final = "ready"
+RUNNING: Final = "running"
+WAITING: Final = "waiting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """Work to be done: about ``subject``, in order within ``lane``."""
+
+    queue: str
+    lane: str
+    subject: str
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A job this worker holds until its lease ends.
+
+    ``crashed``: an earlier attempt ended without a word, so its effects are unknown.
+    """
+
+    id: int
+    fence: int
+    queue: str
+    lane: str
+    subject: str
+    attempt: int
+    crashes: int
+    created_at: datetime
+
+    @property
+    def crashed(self) -> bool:
+        """Tell whether an earlier attempt ended without a word."""
+        return self.crashes > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRequest:
+    """Ask for at most ``limit`` jobs of ``queue``."""
+
+    queue: str
+    owner: str
+    limit: int
+    lease: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """Give a claim back, to be tried again not before ``due_at``."""
+
+    claim: Claim
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burial:
+    """Give a claim up: into the dead letters, with a reason."""
+
+    claim: Claim
+    code: str
+    reason: str
+
+
+# Written as SQL: it is the hottest statement of the store, and one look-up of the lane
+# must serve both the start tag and the state.
+_ENQUEUE = text(
+    """
+    INSERT INTO job (queue, lane, subject, start, state, due_at,
+                     fence, attempts, crashes, created_at)
+    SELECT :queue, :lane, :subject,
+           CASE WHEN lane.last >= :virtual THEN lane.last + 1 ELSE :virtual END,
+           CASE WHEN :due_at IS NOT NULL THEN 'waiting'
+                WHEN lane.busy THEN 'queued' ELSE 'ready' END,
+           :due_at, 0, 0, 0, :created_at
+      FROM (SELECT (SELECT max(start) FROM job
+                     WHERE queue = :queue AND lane = :lane) AS last,
+                   EXISTS (SELECT 1 FROM job
+                            WHERE queue = :queue AND lane = :lane
+                              AND state <> 'waiting') AS busy) AS lane
+    """
+).bindparams(
+    bindparam("queue", type_=Text),
+    bindparam("lane", type_=Text),
+    bindparam("subject", type_=Text),
+    bindparam("virtual", type_=BigInteger),
+    bindparam("due_at", type_=Moment),
+    bindparam("created_at", type_=Moment),
+)
+# The literals let both databases use the partial index on heads and running jobs.
+_VIRTUAL_TIME = text(
+    "SELECT min(start) FROM job WHERE queue = :queue AND state IN ('ready', 'running')"
+)
+_CLAIM_TEXT = """
+    UPDATE job
+       SET state = 'running', owner = :owner, fence = fence + 1,
+           attempts = attempts + 1, lease_until = :until
+     WHERE id IN (SELECT id FROM job
+                   WHERE queue = :queue AND state IN ('ready', 'running')
+                     AND state = 'ready'
+                   ORDER BY start, id LIMIT :most {locking})
+ RETURNING id, fence, queue, lane, subject, attempts, crashes, created_at
+"""
+_CLAIM = {
+    dialect: text(_CLAIM_TEXT.format(locking=locking))
+    .bindparams(bindparam("until", type_=Moment))
+    .columns(
+        job.c.id,
+        job.c.fence,
+        job.c.queue,
+        job.c.lane,
+        job.c.subject,
+        job.c.attempts,
+        job.c.crashes,
+        job.c.created_at,
+    )
+    for dialect, locking in (("sqlite", ""), ("postgresql", "FOR UPDATE SKIP LOCKED"))
+}
+_held = and_(
+    job.c.id == bindparam("claim_id"),
+    job.c.fence == bindparam("claim_fence"),
+    job.c.state == RUNNING,
+)
+_FINISH = delete(job).where(_held)
+_GIVE_BACK = (
+    update(job)
+    .where(_held)
+    .values(
+        state=WAITING, due_at=bindparam("due"), owner=None, lease_until=None, crashes=0
+    )
+)
+_PROMOTE = text(
+    """
+    UPDATE job SET state = 'ready'
+     WHERE id = (SELECT id FROM job
+                  WHERE queue = :queue AND lane = :lane AND state = 'queued'
+                  ORDER BY start, id LIMIT 1)
+       AND NOT EXISTS (SELECT 1 FROM job WHERE queue = :queue AND lane = :lane
+                          AND state IN ('ready', 'running'))
+    """
+)
+_WAKE = text(
+    """
+    UPDATE job
+       SET due_at = NULL,
+           state = CASE WHEN EXISTS (SELECT 1 FROM job
+                                      WHERE queue = :queue AND lane = :lane
+                                        AND state IN ('ready', 'running'))
+                        THEN 'queued' ELSE 'ready' END
+     WHERE id = :id AND state = 'waiting'
+    """
+)
+_DUE = (
+    select(job.c.id, job.c.queue, job.c.lane)
+    .where(job.c.state == WAITING, job.c.due_at <= bindparam("at"))
+    .order_by(job.c.due_at)
+    .limit(500)
+)
+_LOCK_LANES = text(
+    "SELECT pg_advisory_xact_lock(key) FROM"
+    " (SELECT DISTINCT unnest(CAST(:keys AS bigint[])) AS key ORDER BY 1) AS keys"
+)
+
+
+def enqueue(connection: Connection, jobs: Sequence[NewJob]) -> None:
+    """Add work, in fair order; a job with a ``due_at`` waits until then."""
+    if not jobs:
+        return
+    _lock_lanes(connection, ((new.queue, new.lane) for new in jobs))
+    at = now(connection)
+    virtual = {queue: virtual_time(connection, queue) for queue in {j.queue for j in jobs}}
+    connection.execute(
+        _ENQUEUE,
+        [
+            {
+                "queue": new.queue,
+                "lane": new.lane,
+                "subject": new.subject,
+                "due_at": new.due_at,
+                "virtual": virtual[new.queue],
+                "created_at": at,
+            }
+            for new in jobs
+        ],
+    )
+
+
+def virtual_time(connection: Connection, queue: str) -> int:
+    """Return the fair queue's clock: the lowest start among the heads of its lanes."""
+    return connection.execute(_VIRTUAL_TIME, {"queue": queue}).scalar_one() or 0
+
+
+def claim(
+    connection: Connection, requests: Sequence[ClaimRequest]
+) -> list[list[Claim]]:
+    """Take ready jobs for each request, fairest first."""
+    return [_claim(connection, request) for request in requests]
+
+
+def _claim(connection: Connection, request: ClaimRequest) -> list[Claim]:
+    rows = connection.execute(
+        _CLAIM[connection.dialect.name],
+        {
+            "queue": request.queue,
+            "most": request.limit,
+            "owner": request.owner,
+            "until": now(connection) + request.lease,
+        },
+    )
+    claims = [
+        Claim(
+            id=row.id,
+            fence=row.fence,
+            queue=row.queue,
+            lane=row.lane,
+            subject=row.subject,
+            attempt=row.attempts,
+            crashes=row.crashes,
+            created_at=row.created_at,
+        )
+        for row in rows
+    ]
+    return sorted(claims, key=lambda claim: claim.id)
+
+
+def finish(connection: Connection, claims: Sequence[Claim]) -> None:
+    """Delete finished jobs and let the next of each lane come forward.
+
+    Raises:
+        StaleClaim: one of them is no longer held; nothing may be recorded.
+
+    """
+    _guarded(connection, _FINISH, [_key(held) for held in claims])
+    promote(connection, ((held.queue, held.lane) for held in claims))
+
+
+def retry(connection: Connection, retries: Sequence[Retry]) -> None:
+    """Put jobs aside until they are due; the next of each lane need not wait.
+
+    Raises:
+        StaleClaim: one of them is no longer held; nothing may be recorded.
+
+    """
+    rows = [{**_key(each.claim), "due": each.due_at} for each in retries]
+    _guarded(connection, _GIVE_BACK, rows)
+    promote(connection, ((each.claim.queue, each.claim.lane) for each in retries))
+
+
+def bury(connection: Connection, burials: Sequence[Burial]) -> None:
+    """Move jobs to the dead letters, each with its reason, and on the record.
+
+    Raises:
+        StaleClaim: one of them is no longer held; nothing may be recorded.
+
+    """
+    finish(connection, [burial.claim for burial in burials])
+    at = now(connection)
+    rows = [
+        {
+            "id": str(uuid_utils.uuid7()),
+            "queue": burial.claim.queue,
+            "lane": burial.claim.lane,
+            "subject": burial.claim.subject,
+            "code": burial.code,
+            "reason": burial.reason,
+            "attempts": burial.claim.attempt,
+            "died_at": at,
+        }
+        for burial in burials
+    ]
+    connection.execute(insert(dead_letter), rows)
+    audit.record(
+        connection,
+        *(
+            Event(
+                action="job.dead",
+                subject=str(row["subject"]),
+                actor="gateway",
+                data={"dead_letter": row["id"], "queue": row["queue"], "code": row["code"]},
+            )
+            for row in rows
+        ),
+    )
+
+
+def _key(held: Claim) -> dict[str, Any]:
+    return {"claim_id": held.id, "claim_fence": held.fence}
+
+
+def _guarded(
+    connection: Connection, statement: Any, rows: list[dict[str, Any]]
+) -> None:
+    """Execute a guarded write; every claim must still hold."""
+    result = connection.execute(statement, rows)
+    if result.rowcount != len(rows):
+        message = f"{len(rows) - result.rowcount} of {len(rows)} claims are stale"
+        raise StaleClaim(message)
+
+
+def promote(connection: Connection, lanes: Iterable[tuple[str, str]]) -> None:
+    """Let the next job of each (queue, lane) come to the head, if it has none."""
+    distinct = sorted(set(lanes))
+    _lock_lanes(connection, distinct)
+    if distinct:
+        rows = [{"queue": queue, "lane": lane} for queue, lane in distinct]
+        connection.execute(_PROMOTE, rows)
+
+
+def _lock_lanes(connection: Connection, lanes: Iterable[tuple[str, str]]) -> None:
+    """On PostgreSQL, serialise what comes into a lane with what leaves it."""
+    if connection.dialect.name != "postgresql":
+        return
+    keys = [zlib.crc32(f"{queue}\0{lane}".encode()) for queue, lane in lanes]
+    connection.execute(_LOCK_LANES, {"keys": keys})
+
+
+def wake_due(connection: Connection) -> int:
+    """Bring forward the jobs whose time has come; return how many."""
+    rows = connection.execute(_DUE, {"at": now(connection)}).all()
+    _wake(connection, rows)
+    return len(rows)
+
+
+def wake(connection: Connection, subjects: Sequence[str]) -> None:
+    """Bring forward the waiting jobs about ``subjects``, whatever their time."""
+    rows = connection.execute(
+        select(job.c.id, job.c.queue, job.c.lane).where(
+            job.c.subject.in_(subjects), job.c.state == WAITING
+        )
+    ).all()
+    _wake(connection, rows)
+
+
+def _wake(connection: Connection, rows: Sequence[Any]) -> None:
+    if not rows:
+        return
+    _lock_lanes(connection, ((row.queue, row.lane) for row in rows))
+    # One by one: two of the same lane must not both become its head.
+    for row in rows:
+        values = {"id": row.id, "queue": row.queue, "lane": row.lane}
+        connection.execute(_WAKE, values)
+
+
+def cancel(connection: Connection, subject: str) -> int:
+    """Delete the open jobs about ``subject``; return how many."""
+    gone = connection.execute(
+        delete(job).where(job.c.subject == subject).returning(job.c.queue, job.c.lane)
+    ).all()
+    if gone:
+        promote(connection, ((row.queue, row.lane) for row in gone))
+    return len(gone)
+
+
+def renew(connection: Connection, owner: str, lease: timedelta) -> set[int]:
+    """Prolong the leases of all jobs ``owner`` runs; return their ids."""
+    rows = connection.execute(
+        update(job)
+        .where(job.c.owner == owner, job.c.state == RUNNING)
+        .values(lease_until=now(connection) + lease)
+        .returning(job.c.id)
+    )
+    return set(rows.scalars())
+
+
+def release(connection: Connection, owner: str) -> int:
+    """Give back what ``owner`` still holds, at a graceful stop; return how many."""
+    rows = connection.execute(
+        update(job)
+        .where(job.c.owner == owner, job.c.state == RUNNING)
+        .values(
+            state=READY,
+            owner=None,
+            lease_until=None,
+            fence=job.c.fence + 1,
+            crashes=job.c.crashes + 1,
+        )
+        .returning(job.c.id)
+    )
+    return len(rows.all())
+
+
+def recover(connection: Connection, *, alone_as: str | None = None) -> int:
+    """Give back the jobs of workers that are gone; return how many.
+
+    Gone is who let a lease run out; if we are the only process (``alone_as`` our boot
+    id), everybody else. Their attempts count as crashes: the effects are unknown.
+    """
+    gone = job.c.lease_until < now(connection)
+    if alone_as is not None:
+        gone = or_(gone, job.c.owner != alone_as)
+    rows = connection.execute(
+        update(job)
+        .where(job.c.state == RUNNING, gone)
+        .values(
+            state=READY,
+            owner=None,
+            lease_until=None,
+            fence=job.c.fence + 1,
+            crashes=job.c.crashes + 1,
+        )
+        .returning(job.c.id)
+    )
+    return len(rows.all())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDepth:
+    """How much open work a queue has, and how old its oldest ready job is."""
+
+    open: int
+    dead: int
+    oldest_ready_age: timedelta
+
+
+def depths(connection: Connection) -> Mapping[str, QueueDepth]:
+    """Measure every queue that has open work or dead letters."""
+    at = now(connection)
+    ready_since = func.min(case((job.c.state == READY, job.c.created_at)))
+    opened = connection.execute(
+        select(job.c.queue, func.count(), ready_since).group_by(job.c.queue)
+    ).all()
+    dead: dict[str, int] = {
+        row[0]: row[1]
+        for row in connection.execute(
+            select(dead_letter.c.queue, func.count())
+            .where(dead_letter.c.resolution.is_(None))
+            .group_by(dead_letter.c.queue)
+        )
+    }
+    measured = {
+        queue: QueueDepth(
+            open=count,
+            dead=dead.pop(queue, 0),
+            oldest_ready_age=at - since if since else timedelta(0),
+        )
+        for queue, count, since in opened
+    }
+    rest = {
+        queue: QueueDepth(open=0, dead=count, oldest_ready_age=timedelta(0))
+        for queue, count in dead.items()
+    }
+    return {**measured, **rest}
+
+
+def resurrect(connection: Connection, dead_letter_id: str, actor: str) -> None:
+    """Try a dead letter again: a new job about the same subject.
+
+    Raises:
+        NotFound: there is no open dead letter of that id.
+
+    """
+    row = _resolve(connection, dead_letter_id, "retried", "", actor)
+    enqueue(connection, [NewJob(queue=row.queue, lane=row.lane, subject=row.subject)])
+
+
+def discard(connection: Connection, dead_letter_id: str, note: str, actor: str) -> None:
+    """Close a dead letter for good, with the operator's reason.
+
+    Raises:
+        NotFound: there is no open dead letter of that id.
+
+    """
+    _resolve(connection, dead_letter_id, "discarded", note, actor)
+
+
+def _resolve(
+    connection: Connection, dead_letter_id: str, resolution: str, note: str, actor: str
+) -> Any:
+    row = connection.execute(
+        update(dead_letter)
+        .where(dead_letter.c.id == dead_letter_id, dead_letter.c.resolution.is_(None))
+        .values(resolution=resolution, note=note, resolved_at=now(connection))
+        .returning(dead_letter)
+    ).one_or_none()
+    if row is None:
+        message = f"no open dead letter {dead_letter_id}"
+        raise NotFound(message)
+    audit.record(
+        connection,
+        Event(
+            action=f"dead_letter.{resolution}",
+            subject=row.subject,
+            actor=actor,
+            data={"dead_letter": dead_letter_id},
+        ),
+    )
+    return row
+
+
+def lease_single(
+    connection: Connection, name: str, owner: str, lease: timedelta
+) -> bool:
+    """Take or prolong the single ownership of ``name``; tell whether we have it."""
+    at = now(connection)
+    table = schema.lease
+    values = {"owner": owner, "until": at + lease}
+    taken = connection.execute(
+        update(table)
+        .where(table.c.name == name, or_(table.c.owner == owner, table.c.until < at))
+        .values(**values)
+    )
+    if taken.rowcount == 1:
+        return True
+    known = connection.execute(select(table.c.name).where(table.c.name == name)).first()
+    if known is not None:
+        return False
+    connection.execute(insert(table).values(name=name, **values))
+    return True
