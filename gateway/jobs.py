@@ -14,7 +14,7 @@ raises `StaleClaim`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -92,10 +92,14 @@ class ClaimRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """Give a claim back, to be tried again not before ``due_at``."""
+    """Give a claim back, to be tried again not before ``due_at``.
+
+    ``crashed``: the attempt ended without a word, and costs the job one of its lives.
+    """
 
     claim: Claim
     due_at: datetime
+    crashed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +175,11 @@ _GIVE_BACK = (
     update(job)
     .where(_held)
     .values(
-        state=WAITING, due_at=bindparam("due"), owner=None, lease_until=None, crashes=0
+        state=WAITING,
+        due_at=bindparam("due"),
+        owner=None,
+        lease_until=None,
+        crashes=bindparam("lives_lost"),
     )
 )
 _PROMOTE = text(
@@ -286,7 +294,14 @@ def retry(connection: Connection, retries: Sequence[Retry]) -> None:
         StaleClaim: one of them is no longer held; nothing may be recorded.
 
     """
-    rows = [{**_key(each.claim), "due": each.due_at} for each in retries]
+    rows = [
+        {
+            **_key(each.claim),
+            "due": each.due_at,
+            "lives_lost": each.claim.crashes + 1 if each.crashed else 0,
+        }
+        for each in retries
+    ]
     _guarded(connection, _GIVE_BACK, rows)
     promote(connection, ((each.claim.queue, each.claim.lane) for each in retries))
 
@@ -396,11 +411,16 @@ def cancel(connection: Connection, subject: str) -> int:
     return len(gone)
 
 
-def renew(connection: Connection, owner: str, lease: timedelta) -> set[int]:
-    """Prolong the leases of all jobs ``owner`` runs; return their ids."""
+def renew(
+    connection: Connection, owner: str, ids: Collection[int], lease: timedelta
+) -> set[int]:
+    """Prolong the leases of those of the jobs ``ids`` that ``owner`` still runs.
+
+    Only what a live task holds is renewed: a job whose task is gone must run out.
+    """
     rows = connection.execute(
         update(job)
-        .where(job.c.owner == owner, job.c.state == RUNNING)
+        .where(job.c.id.in_(ids), job.c.owner == owner, job.c.state == RUNNING)
         .values(lease_until=now(connection) + lease)
         .returning(job.c.id)
     )

@@ -1,0 +1,39 @@
+"""Texts for citizens, Italian first, from gettext catalogs."""
+
+from __future__ import annotations
+
+import gettext
+from pathlib import Path
+
+LOCALES = Path(__file__).parent / "locale"
+DOMAIN = "gateway"
+
+# The msgids are English; the catalogs under `locale/` hold the other languages.
+NEW_CASE = (
+    "Thank you, your report is {number}. We are handing it to the office: {service}."
+)
+HELD = "Thank you, we have received your message. A member of staff will read it."
+REJECTED = "Your message can't be accepted. {reason}"
+ANSWER = "Answer from {service} about {number}:\n\n{text}"
+NOT_CARRIED = (
+    "(The office attached {count} file(s) that can't be sent here: ask for them.)"
+)
+LOST_ATTACHMENT = "attachment {name} could not be fetched"
+PENDING_ATTACHMENT = "attachment {name} has not arrived yet"
+
+
+class Texts:
+    """The texts in one language."""
+
+    def __init__(self, language: str) -> None:
+        """Load the catalog of ``language``; English needs none."""
+        self._catalog = gettext.translation(
+            DOMAIN, LOCALES, [language], fallback=language == "en"
+        )
+
+    def say(self, msgid: str, **values: object) -> str:
+        """Return a text with its values filled in.
+
+        The values are put in as they are: a brace in them is no placeholder.
+        """
+        return self._catalog.gettext(msgid).format(**values)
