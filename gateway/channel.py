@@ -52,6 +52,9 @@ class Channel(ABC, Generic[ConfigT]):
     grace_seconds: ClassVar[float] = 60.0
     """How long to wait for the provider's word on an unknown outcome before a retry."""
 
+    sends_attachments: ClassVar[bool] = False
+    """Whether `send` carries enclosures; if not, the citizen is told of them in words."""
+
     def __init__(
         self, channel_id: ChannelId, config: ConfigT, context: Context[Any]
     ) -> None:

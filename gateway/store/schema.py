@@ -278,6 +278,7 @@ delivery = Table(
     Column("purpose", Text, nullable=False),
     Column("recipient", Text, nullable=False),
     Column("quote", Text),
+    Column("source_id", Text, index=True),
     Column("state", Text, nullable=False),
     Column("external_id", Text),
     Column("code", Text, nullable=False),

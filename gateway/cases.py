@@ -1,0 +1,175 @@
+"""Cases: numbers without gaps or doubles, and which case a message belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from gateway.model import Case, CaseId, CaseStatus, ServiceId
+from gateway.store import schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbering:
+    """How cases are numbered: a format with ``year`` and ``number``, by local year."""
+
+    pattern: str
+    timezone: tzinfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matter:
+    """A message that needs a case: in which conversation, for which service."""
+
+    conversation_id: str
+    service: ServiceId
+    at: datetime
+
+
+_ADVANCE = (
+    update(schema.counter)
+    .where(schema.counter.c.name == bindparam("counter"))
+    .values(value=schema.counter.c.value + bindparam("step"))
+    .returning(schema.counter.c.value)
+)
+_TOUCH = (
+    update(schema.cases)
+    .where(schema.cases.c.id == bindparam("known"))
+    .values(last_message_at=bindparam("at"))
+)
+
+
+def assign_cases(
+    connection: Connection,
+    matters: Sequence[Matter],
+    numbering: Numbering,
+    join: timedelta,
+) -> list[tuple[Case, bool]]:
+    """Return each matter's case, and whether it is a new one.
+
+    A message joins the open case of its conversation if the last message of that case
+    is not older than ``join``.
+    """
+    known = _open_cases(connection, matters, join)
+    newcomers = [m for m in matters if m.conversation_id not in known]
+    opened = _open(connection, newcomers, numbering)
+    new_ids = {case.id for case in opened.values()}
+    joined = [m for m in matters if m.conversation_id in known]
+    if joined:
+        rows = [{"known": known[m.conversation_id].id, "at": m.at} for m in joined]
+        connection.execute(_TOUCH, rows)
+    every = {**known, **opened}
+    found = [every[matter.conversation_id] for matter in matters]
+    return [(case, case.id in new_ids and _first(new_ids, case)) for case in found]
+
+
+def _first(new_ids: set[CaseId], case: Case) -> bool:
+    """Count a new case as new once: later messages of the batch join it."""
+    new_ids.discard(case.id)
+    return True
+
+
+def _open_cases(
+    connection: Connection, matters: Sequence[Matter], join: timedelta
+) -> dict[str, Case]:
+    table = schema.cases
+    since = min(matter.at for matter in matters) - join
+    rows = connection.execute(
+        select(table)
+        .where(
+            table.c.conversation_id.in_({m.conversation_id for m in matters}),
+            table.c.last_message_at >= since,
+            table.c.status != CaseStatus.CLOSED.value,
+        )
+        .order_by(table.c.last_message_at)
+    )
+    return {row.conversation_id: from_row(row) for row in rows}
+
+
+def _open(
+    connection: Connection, matters: Sequence[Matter], numbering: Numbering
+) -> dict[str, Case]:
+    """Open one case a conversation, numbered in the order of arrival."""
+    firsts: dict[str, Matter] = {}
+    for matter in matters:
+        firsts.setdefault(matter.conversation_id, matter)
+    numbers = _numbers(connection, list(firsts.values()), numbering)
+    opened = {
+        matter.conversation_id: Case(
+            id=CaseId(str(uuid_utils.uuid7())),
+            number=number,
+            service=matter.service,
+            status=CaseStatus.ASSIGNED,
+            opened_at=matter.at,
+        )
+        for matter, number in zip(firsts.values(), numbers, strict=True)
+    }
+    if opened:
+        rows = [_row(case, conversation) for conversation, case in opened.items()]
+        connection.execute(insert(schema.cases), rows)
+    return opened
+
+
+def _row(case: Case, conversation_id: str) -> dict[str, Any]:
+    return {
+        "id": case.id,
+        "number": case.number,
+        "conversation_id": conversation_id,
+        "service": case.service,
+        "status": case.status.value,
+        "opened_at": case.opened_at,
+        "last_message_at": case.opened_at,
+    }
+
+
+def _numbers(
+    connection: Connection, matters: Sequence[Matter], numbering: Numbering
+) -> list[str]:
+    """Take the next numbers; the transaction that fails gives them back."""
+    years = [matter.at.astimezone(numbering.timezone).year for matter in matters]
+    next_of = {
+        year: _advance(connection, f"case-{year}", years.count(year))
+        for year in sorted(set(years))
+    }
+    numbers = []
+    for year in years:
+        numbers.append(numbering.pattern.format(year=year, number=next_of[year]))
+        next_of[year] += 1
+    return numbers
+
+
+def _advance(connection: Connection, counter: str, step: int) -> int:
+    """Advance a counter by ``step``; return the first number taken."""
+    values = {"counter": counter, "step": step}
+    last = connection.execute(_ADVANCE, values).scalar_one_or_none()
+    if last is None:
+        row = {"name": counter, "value": step}
+        connection.execute(insert(schema.counter), row)
+        return 1
+    return int(last) - step + 1
+
+
+def from_row(row: Any) -> Case:
+    """Return the case of a row of the table `cases`."""
+    return Case(
+        id=CaseId(row.id),
+        number=row.number,
+        service=ServiceId(row.service),
+        status=CaseStatus(row.status),
+        opened_at=row.opened_at,
+    )
+
+
+def mark_answered(connection: Connection, case_ids: Sequence[str]) -> None:
+    """Note that the service has answered; a closed case stays closed."""
+    table = schema.cases
+    connection.execute(
+        update(table)
+        .where(table.c.id.in_(case_ids), table.c.status != CaseStatus.CLOSED.value)
+        .values(status=CaseStatus.ANSWERED.value)
+    )

@@ -1,0 +1,126 @@
+"""Who writes, and in which thread: contacts by address, conversations by channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from gateway.model import Contact, Message
+from gateway.store import schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sender:
+    """A message whose sender is to be found, perhaps identified by a plugin."""
+
+    message: Message
+    identified: Contact | None = None
+
+
+def find_contacts(connection: Connection, senders: Sequence[Sender]) -> list[str]:
+    """Return the contact id of each sender; a new one for a stranger.
+
+    Any known address identifies a person; the addresses not yet known are added.
+    """
+    stored = _stored(connection, senders)
+    known = dict(stored)
+    people: dict[str, str] = {}
+    found: list[str] = []
+    for sender in senders:
+        uris = _uris(sender)
+        contact_id = next((known[uri] for uri in uris if uri in known), None)
+        if contact_id is None:
+            contact_id = str(uuid_utils.uuid7())
+            people[contact_id] = sender.message.sender_name
+        for uri in uris:
+            known.setdefault(uri, contact_id)
+        found.append(contact_id)
+    _insert(connection, people, {u: c for u, c in known.items() if u not in stored})
+    return found
+
+
+def _uris(sender: Sender) -> list[str]:
+    message = sender.message
+    identified = sender.identified.addresses if sender.identified else ()
+    every = (message.sender, *message.aliases, *identified)
+    return list(dict.fromkeys(str(address) for address in every))
+
+
+def _stored(connection: Connection, senders: Sequence[Sender]) -> dict[str, str]:
+    uris = {uri for sender in senders for uri in _uris(sender)}
+    table = schema.address
+    rows = connection.execute(
+        select(table.c.uri, table.c.contact_id).where(table.c.uri.in_(uris))
+    )
+    return {row.uri: row.contact_id for row in rows}
+
+
+def _insert(
+    connection: Connection, people: dict[str, str], addresses: dict[str, str]
+) -> None:
+    if people:
+        rows = [{"id": each, "name": name} for each, name in people.items()]
+        connection.execute(insert(schema.contact), rows)
+    if addresses:
+        rows = [{"uri": uri, "contact_id": each} for uri, each in addresses.items()]
+        connection.execute(insert(schema.address), rows)
+
+
+_TOUCH = (
+    update(schema.conversation)
+    .where(schema.conversation.c.id == bindparam("known"))
+    .values(reply_to=bindparam("to"), last_inbound_at=bindparam("at"))
+)
+
+
+def find_conversations(
+    connection: Connection, messages: Sequence[Message], contact_ids: Sequence[str]
+) -> list[str]:
+    """Return the conversation id of each message, opening new ones."""
+    table = schema.conversation
+    rows = connection.execute(
+        select(table.c.id, table.c.channel, table.c.contact_id).where(
+            table.c.contact_id.in_(set(contact_ids))
+        )
+    )
+    known: dict[tuple[str, str], str] = {
+        (row.channel, row.contact_id): row.id for row in rows
+    }
+    opened: list[dict[str, Any]] = []
+    touched: list[dict[str, Any]] = []
+    found: list[str] = []
+    for message, contact_id in zip(messages, contact_ids, strict=True):
+        key = (message.channel, contact_id)
+        if key in known:
+            touched.append(_touch(known[key], message))
+        else:
+            known[key] = str(uuid_utils.uuid7())
+            opened.append(_opened(known[key], contact_id, message))
+        found.append(known[key])
+    if opened:
+        connection.execute(insert(table), opened)
+    if touched:
+        connection.execute(_TOUCH, touched)
+    return found
+
+
+def _touch(conversation_id: str, message: Message) -> dict[str, Any]:
+    return {
+        "known": conversation_id,
+        "to": str(message.sender),
+        "at": message.received_at,
+    }
+
+
+def _opened(conversation_id: str, contact_id: str, message: Message) -> dict[str, Any]:
+    return {
+        "id": conversation_id,
+        "channel": message.channel,
+        "contact_id": contact_id,
+        "reply_to": str(message.sender),
+        "last_inbound_at": message.received_at,
+    }

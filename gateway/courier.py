@@ -1,0 +1,155 @@
+"""Hands parcels over to their targets and draws the conclusions.
+
+An outcome may be unknown (no answer, a crash between send and record). Then a *keyed*
+target is simply sent to again, a *queryable* one is asked first, and for a *blind* one
+we wait a while for a receipt, then send again, recognisably the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import structlog
+
+from gateway import jobs, outbox
+from gateway.breaker import Breaker
+from gateway.errors import DeliveryError
+from gateway.failpoints import hit
+from gateway.metrics import Metrics
+from gateway.model import DeliveryState, Receipt, Semantics
+from gateway.outbox import Again, Dead, Parcel, Sent
+from gateway.workers import Crew
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where parcels go: ``service:strade`` or ``channel:urp``."""
+
+    name: str
+    semantics: Semantics
+    grace: timedelta
+    send: Callable[[Parcel], Awaitable[Receipt]]
+    resolve: Callable[[Parcel], Awaitable[Receipt | None]]
+
+
+class Courier:
+    """Delivers to one target."""
+
+    def __init__(  # noqa: PLR0913 (wired once, in the composition root)
+        self,
+        target: Target,
+        crew: Crew,
+        breaker: Breaker,
+        metrics: Metrics,
+        *,
+        max_age: timedelta,
+        timeout: float,
+    ) -> None:
+        """Deliver to ``target``; give a parcel up at ``max_age``."""
+        self._target = target
+        self._crew = crew
+        self._breaker = breaker
+        self._metrics = metrics
+        self._max_age = max_age
+        self._timeout = timeout
+
+    async def handle(self, parcel: Parcel) -> None:
+        """Deliver one parcel, or put it aside, and record which."""
+        if not outbox.open_(parcel):
+            await self._crew.store.run(lambda c: jobs.finish(c, [parcel.claim]))
+        elif self._must_wait(parcel):
+            error = DeliveryError(
+                "crashed", "an attempt was cut off", retryable=True, unknown=True
+            )
+            await self._again(parcel, error)
+        else:
+            await self._deliver(parcel)
+
+    def _must_wait(self, parcel: Parcel) -> bool:
+        """Tell whether a receipt may still tell us the outcome of a cut-off attempt."""
+        return (
+            parcel.before is DeliveryState.SENDING
+            and self._target.semantics is Semantics.BLIND
+            and self._target.grace > timedelta(0)
+        )
+
+    async def _deliver(self, parcel: Parcel) -> None:
+        try:
+            receipt = await self._known(parcel) or await self._send(parcel)
+        except DeliveryError as error:
+            await self._failed(parcel, error)
+            return
+        self._breaker.succeeded()
+        hit("courier.before_record")
+        sent = Sent(parcel=parcel, receipt=receipt)
+        await self._crew.store.run_batched(outbox.record_sent, sent)
+        self._count("sent")
+
+    async def _known(self, parcel: Parcel) -> Receipt | None:
+        if parcel.maybe_sent and self._target.semantics is Semantics.QUERYABLE:
+            return await self._guarded(self._target.resolve(parcel), unknown=True)
+        return None
+
+    async def _send(self, parcel: Parcel) -> Receipt:
+        hit("courier.before_send")
+        receipt = await self._guarded(self._target.send(parcel), unknown=True)
+        hit("courier.after_send")
+        return receipt
+
+    async def _guarded(self, call: Awaitable[T], *, unknown: bool) -> T:
+        """Await plugin code; whatever goes wrong becomes a `DeliveryError`."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await call
+        except DeliveryError:
+            raise
+        except TimeoutError:
+            text = f"no answer within {self._timeout:g} s"
+            raise DeliveryError(
+                "timeout", text, retryable=True, unknown=unknown
+            ) from None
+        except Exception as error:
+            log.exception("target_failed", target=self._target.name)
+            raise DeliveryError(
+                "plugin_failed", type(error).__name__, retryable=True, unknown=unknown
+            ) from error
+
+    async def _failed(self, parcel: Parcel, error: DeliveryError) -> None:
+        if error.retryable or error.account:
+            self._breaker.failed()
+        else:
+            self._breaker.succeeded()
+        age = self._crew.clock.now() - parcel.created_at
+        if error.retryable and age < self._max_age:
+            await self._again(parcel, error)
+            return
+        code = error.code if not error.retryable else "expired"
+        dead = Dead(parcel=parcel, code=code, reason=f"{error.code}: {error.text}")
+        await self._crew.store.run_batched(outbox.record_dead, dead)
+        self._count("dead")
+
+    async def _again(self, parcel: Parcel, error: DeliveryError) -> None:
+        delay = self._crew.delay(parcel.claim.attempt, error.retry_after)
+        state = DeliveryState.PENDING
+        if error.unknown or parcel.before is DeliveryState.UNKNOWN:
+            state = DeliveryState.UNKNOWN
+            delay = max(delay, self._target.grace)
+        again = Again(
+            parcel=parcel,
+            state=state,
+            due_at=self._crew.clock.now() + delay,
+            code=error.code,
+        )
+        await self._crew.store.run_batched(outbox.record_again, again)
+        self._count("unknown" if error.unknown else "retry")
+
+    def _count(self, result: str) -> None:
+        self._metrics.deliveries.labels(self._target.name, result).inc()

@@ -1,0 +1,174 @@
+"""Messages at rest: how a message and its attachments become rows, and come back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, insert, select, update
+
+from gateway.errors import NotFound
+from gateway.model import (
+    Address,
+    Attachment,
+    AttachmentState,
+    Author,
+    ChannelId,
+    Direction,
+    Location,
+    Message,
+    MessageId,
+    MessageState,
+)
+from gateway.store import schema
+
+_COLUMNS = tuple(
+    field.name for field in fields(Attachment) if field.name not in {"state"}
+)
+
+
+def to_body(message: Message) -> str:
+    """Return what a message says as JSON; attachments have rows of their own."""
+    return orjson.dumps(
+        {
+            "sender": str(message.sender),
+            "sender_name": message.sender_name,
+            "aliases": [str(alias) for alias in message.aliases],
+            "text": message.text,
+            "location": message.location,
+            "references": message.references,
+            "automatic": message.automatic,
+            "flags": message.flags,
+            "sent_at": message.sent_at,
+        }
+    ).decode()
+
+
+def from_row(row: Any, attachments: Sequence[Attachment] = ()) -> Message:
+    """Return the message of a row of the table `message`."""
+    body: Mapping[str, Any] = orjson.loads(row.body)
+    location = body.get("location")
+    return Message(
+        id=MessageId(row.id),
+        channel=ChannelId(row.channel),
+        external_id=row.external_id,
+        sender=Address.parse(body["sender"]),
+        sender_name=body["sender_name"],
+        aliases=tuple(Address.parse(alias) for alias in body["aliases"]),
+        text=body["text"],
+        attachments=tuple(attachments),
+        location=Location(**location) if location else None,
+        references=tuple(body["references"]),
+        automatic=body["automatic"],
+        flags=tuple(body["flags"]),
+        sent_at=datetime.fromisoformat(body["sent_at"]),
+        received_at=row.created_at,
+    )
+
+
+def inbound_row(  # noqa: PLR0913 (one value a column)
+    message: Message,
+    *,
+    author: Author,
+    state: MessageState,
+    reason: str = "",
+    conversation_id: str | None = None,
+    case_id: str | None = None,
+) -> dict[str, Any]:
+    """Return the row of an inbound message."""
+    return {
+        "id": message.id,
+        "direction": Direction.IN.value,
+        "author": author.value,
+        "state": state.value,
+        "reason": reason,
+        "channel": message.channel,
+        "external_id": message.external_id,
+        "conversation_id": conversation_id,
+        "case_id": case_id,
+        "body": to_body(message),
+        "created_at": message.received_at,
+    }
+
+
+def attachment_rows(message: Message) -> list[dict[str, Any]]:
+    """Return the rows of a message's attachments."""
+    return [
+        {
+            "message_id": message.id,
+            "position": position,
+            "state": attachment.state.value,
+            **{name: getattr(attachment, name) for name in _COLUMNS},
+        }
+        for position, attachment in enumerate(message.attachments)
+    ]
+
+
+def store(
+    connection: Connection, rows: list[dict[str, Any]], said: Sequence[Message] = ()
+) -> None:
+    """Insert message rows, and the attachments of the messages ``said``."""
+    if rows:
+        connection.execute(insert(schema.message), rows)
+    files = [row for message in said for row in attachment_rows(message)]
+    if files:
+        connection.execute(insert(schema.attachment), files)
+
+
+def load(connection: Connection, ids: Sequence[str]) -> dict[str, Message]:
+    """Return the messages of ``ids`` with their attachments.
+
+    Raises:
+        NotFound: one of them does not exist.
+
+    """
+    if not ids:
+        return {}
+    files = load_attachments(connection, ids)
+    rows = connection.execute(
+        select(schema.message).where(schema.message.c.id.in_(ids))
+    )
+    found = {row.id: from_row(row, files.get(row.id, ())) for row in rows}
+    missing = set(ids) - set(found)
+    if missing:
+        message = f"no message {min(missing)}"
+        raise NotFound(message)
+    return found
+
+
+def load_attachments(
+    connection: Connection, ids: Sequence[str]
+) -> dict[str, list[Attachment]]:
+    """Return the attachments of messages, in their order."""
+    found: dict[str, list[Attachment]] = {}
+    rows = connection.execute(
+        select(schema.attachment)
+        .where(schema.attachment.c.message_id.in_(ids))
+        .order_by(schema.attachment.c.message_id, schema.attachment.c.position)
+    )
+    for row in rows:
+        found.setdefault(row.message_id, []).append(
+            Attachment(
+                state=AttachmentState(row.state),
+                **{name: getattr(row, name) for name in _COLUMNS},
+            )
+        )
+    return found
+
+
+def update_attachment(
+    connection: Connection, message_id: str, position: int, attachment: Attachment
+) -> None:
+    """Record what became of an attachment."""
+    table = schema.attachment
+    connection.execute(
+        update(table)
+        .where(table.c.message_id == message_id, table.c.position == position)
+        .values(
+            state=attachment.state.value,
+            **{name: getattr(attachment, name) for name in _COLUMNS},
+        )
+    )

@@ -1,0 +1,214 @@
+"""The unified stream: parse → enrich → moderate → route → record.
+
+The merge rules are pure functions; the record is one unit of work. A delivery's own
+way is `gateway.courier`, an attachment's `gateway.fetch`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+from sqlalchemy import Connection
+
+from gateway import inbox, jobs, outbox
+from gateway.channel import Channel
+from gateway.connector import Connector
+from gateway.errors import PayloadError
+from gateway.host import PluginHost
+from gateway.jobs import Burial, Claim, ClaimRequest
+from gateway.metrics import Metrics
+from gateway.model import (
+    Action,
+    Address,
+    Assignment,
+    ChannelId,
+    Inbound,
+    ItemKind,
+    Message,
+    MessageState,
+    Receipt,
+    ServiceId,
+    Verdict,
+)
+from gateway.outbox import SERVICE, Referred
+from gateway.records import Answer, Outcome, Recorder
+from gateway.workers import Crew, bury_all
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A claimed item, to be read."""
+
+    claim: Claim
+    inbound: Inbound
+
+
+def claim_arrived(
+    connection: Connection, requests: Sequence[ClaimRequest]
+) -> list[list[Arrived]]:
+    """Claim stored items together with their originals."""
+    claims = jobs.claim(connection, requests)
+    ids = [claim.subject for each in claims for claim in each]
+    items = iter(inbox.load(connection, ids)) if ids else iter(())
+    return [
+        [Arrived(claim=claim, inbound=next(items)) for claim in each]
+        for each in claims
+    ]
+
+
+def apply_claimed(
+    connection: Connection, pairs: Sequence[tuple[Claim, Receipt]]
+) -> list[None]:
+    """Finish items that were receipts, and apply what they say."""
+    jobs.finish(connection, [claim for claim, _ in pairs])
+    return outbox.apply_receipts(connection, [receipt for _, receipt in pairs])
+
+
+def strictest(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """Return the verdict that wins: the strictest, of equals the first."""
+    return max(verdicts, key=lambda verdict: verdict.action, default=None)
+
+
+def state_of(verdicts: Sequence[Verdict]) -> tuple[MessageState, str]:
+    """Return what verdicts do to a message, and why."""
+    winner = strictest(verdicts)
+    if winner is None or winner.action < Action.HOLD:
+        return MessageState.PROCESSED, ""
+    if winner.action is Action.HOLD:
+        return MessageState.HELD, f"{winner.rule}: {winner.reason}"
+    return MessageState.REJECTED, winner.reason
+
+
+class Pipeline:
+    """Takes stored items through the plugins and records what they decide."""
+
+    def __init__(  # noqa: PLR0913 (wired once, in the composition root)
+        self,
+        crew: Crew,
+        host: PluginHost,
+        recorder: Recorder,
+        metrics: Metrics,
+        *,
+        channels: Mapping[ChannelId, Channel[object]],
+        connectors: Mapping[ServiceId, Sequence[Connector[object]]],
+        default_service: ServiceId,
+    ) -> None:
+        """Run the stream of one gateway."""
+        self._crew = crew
+        self._host = host
+        self._recorder = recorder
+        self._metrics = metrics
+        self._channels = channels
+        self._connectors = connectors
+        self._default = default_service
+
+    async def handle(self, arrived: Arrived) -> None:
+        """Process one item."""
+        started = time.perf_counter()
+        if arrived.inbound.kind is ItemKind.POISON:
+            await self._bury(arrived, "unreadable", "no part of it could be read")
+            return
+        read = await self._parse(arrived)
+        if isinstance(read, Receipt):
+            await self._apply(arrived, read)
+        elif read is not None:
+            await self._process(arrived.claim, read)
+        self._metrics.stage.labels("process").observe(time.perf_counter() - started)
+
+    async def _parse(self, arrived: Arrived) -> Message | Receipt | None:
+        """Let the channel read an item; what can't be read is kept and shown."""
+        channel = self._channels.get(arrived.inbound.channel)
+        if channel is None:
+            await self._bury(arrived, "no_channel", "its channel is not configured")
+            return None
+        try:
+            return channel.parse(arrived.inbound)
+        except PayloadError as error:
+            await self._bury(arrived, "unreadable", str(error))
+        except Exception as error:
+            log.exception("parser_failed", channel=arrived.inbound.channel)
+            await self._bury(arrived, "parser_failed", type(error).__name__)
+        return None
+
+    async def _bury(self, arrived: Arrived, code: str, reason: str) -> None:
+        burial = Burial(claim=arrived.claim, code=code, reason=reason)
+        await self._crew.store.run_batched(bury_all, burial)
+
+    async def _apply(self, arrived: Arrived, receipt: Receipt) -> None:
+        pair = (arrived.claim, receipt)
+        await self._crew.store.run_batched(apply_claimed, pair)
+
+    async def _process(self, claim: Claim, message: Message) -> None:
+        referred = await self._referred(message)
+        if referred is not None:
+            answer = self._judge_answer(claim, message, referred)
+            queues = await self._crew.store.run_batched(
+                self._recorder.record_answers, answer
+            )
+        else:
+            outcome = await self._decide(claim, message)
+            queues = await self._crew.store.run_batched(
+                self._recorder.record_outcomes, outcome
+            )
+        for queue in queues:
+            self._crew.wakeups.wake(queue)
+
+    async def _referred(self, message: Message) -> Referred | None:
+        """Return the hand-over that a message answers, if it answers one."""
+        if not message.references:
+            return None
+        references = message.references
+        found = await self._crew.store.read(
+            lambda connection: outbox.find_referred(connection, references)
+        )
+        if found is None or not found.target.startswith(f"{SERVICE}:"):
+            return None
+        return found
+
+    def _judge_answer(self, claim: Claim, message: Message, to: Referred) -> Answer:
+        """Let only the service itself speak for the service."""
+        service = ServiceId(to.target.removeprefix(f"{SERVICE}:"))
+        state, reason = MessageState.PROCESSED, ""
+        if message.automatic:
+            state, reason = MessageState.HELD, "automatic mail"
+        elif not self._may_answer(service, message.sender):
+            state, reason = MessageState.HELD, f"sender may not answer for {service}"
+        return Answer(
+            claim=claim, message=message, referred=to, state=state, reason=reason
+        )
+
+    def _may_answer(self, service: ServiceId, sender: Address) -> bool:
+        connectors = self._connectors.get(service, ())
+        return any(connector.may_answer(sender) for connector in connectors)
+
+    async def _decide(self, claim: Claim, message: Message) -> Outcome:
+        """Ask the plugins; their faults hold, skip or fall back, as design.md says."""
+        message, flags = await self._host.enrich(message)
+        if flags:
+            message = replace(message, flags=(*message.flags, *flags))
+        verdicts = await self._host.moderate(message)
+        state, reason = state_of(verdicts)
+        if message.automatic and state is MessageState.PROCESSED:
+            state, reason = MessageState.HELD, "automatic mail"
+        return Outcome(
+            claim=claim,
+            message=message,
+            state=state,
+            reason=reason,
+            verdicts=tuple(verdicts),
+            assignment=await self._host.route(message) or self._by_default(),
+            contact=await self._host.identify(message),
+        )
+
+    def _by_default(self) -> Assignment:
+        return Assignment(
+            service=self._default,
+            reason="no rule matched",
+            source="default",
+            confidence=0.0,
+        )

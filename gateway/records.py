@@ -1,0 +1,439 @@
+"""What the pipeline decided, written in one unit of work: the record of the stream.
+
+Every function takes many outcomes, so that a busy moment costs few statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import uuid_utils
+from sqlalchemy import Connection, insert, select
+
+from gateway import audit, cases, jobs, messages, outbox, texts
+from gateway.cases import Matter, Numbering
+from gateway.contacts import Sender, find_contacts, find_conversations
+from gateway.jobs import Claim, NewJob
+from gateway.model import (
+    Action,
+    Assignment,
+    AttachmentState,
+    Author,
+    Case,
+    Contact,
+    Direction,
+    Event,
+    Message,
+    MessageState,
+    ServiceId,
+    Verdict,
+)
+from gateway.outbox import CHANNEL, SERVICE, NewDelivery, Referred
+from gateway.store import schema
+from gateway.store.units import now
+from gateway.texts import Texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class City:
+    """What the record needs to know of the city's configuration."""
+
+    texts: Texts
+    services: Mapping[ServiceId, str]
+    numbering: Numbering
+    join: timedelta
+    acknowledge: bool
+    wait_for_attachments: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was decided about a citizen's message."""
+
+    claim: Claim
+    message: Message
+    state: MessageState
+    reason: str
+    verdicts: tuple[Verdict, ...]
+    assignment: Assignment
+    contact: Contact | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A service's answer, and the delivery it refers to.
+
+    ``state`` is HELD if it must not reach the citizen by itself.
+    """
+
+    claim: Claim
+    message: Message
+    referred: Referred
+    state: MessageState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Filed:
+    """An outcome with the contact, conversation and case it belongs to."""
+
+    outcome: Outcome
+    conversation_id: str
+    case: Case | None
+    new: bool
+
+
+def fetch_queue(channel: str) -> str:
+    """Name the queue of a channel's attachments that are still to be fetched."""
+    return f"fetch:{channel}"
+
+
+class Recorder:
+    """Writes outcomes; one for each gateway."""
+
+    def __init__(self, city: City) -> None:
+        """Write as ``city`` wants it."""
+        self._city = city
+
+    def record_outcomes(
+        self, connection: Connection, outcomes: Sequence[Outcome]
+    ) -> list[set[str]]:
+        """Record what was decided; return the queues with new work, for each.
+
+        Raises:
+            StaleClaim: one of the claims no longer holds.
+
+        """
+        jobs.finish(connection, [outcome.claim for outcome in outcomes])
+        filed = self._file(connection, outcomes)
+        _store(connection, filed)
+        deliveries = [d for each in filed for d in self._deliveries(connection, each)]
+        queues = outbox.enqueue(connection, deliveries)
+        queues |= _enqueue_fetches(connection, [each.message for each in outcomes])
+        audit.record(connection, *(e for each in filed for e in _events(each)))
+        return [queues] * len(outcomes)
+
+    def _file(
+        self, connection: Connection, outcomes: Sequence[Outcome]
+    ) -> list[_Filed]:
+        said = [outcome.message for outcome in outcomes]
+        contacts = find_contacts(
+            connection,
+            [Sender(message=o.message, identified=o.contact) for o in outcomes],
+        )
+        conversations = find_conversations(connection, said, contacts)
+        pairs = list(zip(outcomes, conversations, strict=True))
+        accepted = [pair for pair in pairs if pair[0].state is MessageState.PROCESSED]
+        found = iter(self._cases(connection, accepted))
+        return [
+            _Filed(outcome=o, conversation_id=c, case=case, new=new)
+            for o, c in pairs
+            for case, new in [
+                next(found) if o.state is MessageState.PROCESSED else (None, False)
+            ]
+        ]
+
+    def _cases(
+        self, connection: Connection, accepted: Sequence[tuple[Outcome, str]]
+    ) -> list[tuple[Case, bool]]:
+        if not accepted:
+            return []
+        matters = [
+            Matter(
+                conversation_id=conversation_id,
+                service=outcome.assignment.service,
+                at=outcome.message.received_at,
+            )
+            for outcome, conversation_id in accepted
+        ]
+        city = self._city
+        return cases.assign_cases(connection, matters, city.numbering, city.join)
+
+    def _deliveries(self, connection: Connection, filed: _Filed) -> list[NewDelivery]:
+        deliveries = []
+        if filed.case is not None:
+            deliveries.append(self._to_service(connection, filed, filed.case))
+        text = self._notice(filed)
+        if text and self._city.acknowledge and not filed.outcome.message.automatic:
+            deliveries.append(self._to_citizen(connection, filed, text))
+        return deliveries
+
+    def _to_service(
+        self, connection: Connection, filed: _Filed, case: Case
+    ) -> NewDelivery:
+        message = filed.outcome.message
+        return NewDelivery(
+            message_id=message.id,
+            target=f"{SERVICE}:{case.service}",
+            purpose="handover",
+            recipient=case.service,
+            lane=case.id,
+            case_id=case.id,
+            source_id=message.id,
+            due_at=self._due(connection, message),
+        )
+
+    def _due(self, connection: Connection, message: Message) -> datetime | None:
+        if not _pending(message):
+            return None
+        return now(connection) + self._city.wait_for_attachments
+
+    def _notice(self, filed: _Filed) -> str:
+        """Return what the citizen is told, if anything."""
+        say = self._city.texts.say
+        outcome = filed.outcome
+        if outcome.state is MessageState.HELD:
+            return say(texts.HELD)
+        if outcome.state is MessageState.REJECTED:
+            return say(texts.REJECTED, reason=outcome.reason)
+        if filed.case is not None and filed.new:
+            service = self._city.services[filed.case.service]
+            return say(texts.NEW_CASE, number=filed.case.number, service=service)
+        return ""
+
+    def _to_citizen(
+        self, connection: Connection, filed: _Filed, text: str
+    ) -> NewDelivery:
+        message = filed.outcome.message
+        row = _outbound_row(
+            connection,
+            message.channel,
+            text,
+            conversation_id=filed.conversation_id,
+            case_id=filed.case.id if filed.case else None,
+            references=(message.external_id,),
+        )
+        connection.execute(insert(schema.message), [row])
+        return NewDelivery(
+            message_id=row["id"],
+            target=f"{CHANNEL}:{message.channel}",
+            purpose="notice",
+            recipient=str(message.sender),
+            lane=str(message.sender),
+            case_id=filed.case.id if filed.case else None,
+            quote=message.external_id,
+        )
+
+    def record_answers(
+        self, connection: Connection, answers: Sequence[Answer]
+    ) -> list[set[str]]:
+        """Record services' answers and send them to the citizens they are for.
+
+        Raises:
+            StaleClaim: one of the claims no longer holds.
+
+        """
+        jobs.finish(connection, [answer.claim for answer in answers])
+        queues = [self._record_answer(connection, answer) for answer in answers]
+        fetches = _enqueue_fetches(connection, [answer.message for answer in answers])
+        return [each | fetches for each in queues]
+
+    def _record_answer(self, connection: Connection, answer: Answer) -> set[str]:
+        row = messages.inbound_row(
+            answer.message,
+            author=Author.SERVICE,
+            state=answer.state,
+            reason=answer.reason,
+            conversation_id=answer.referred.conversation_id,
+            case_id=answer.referred.case_id,
+        )
+        messages.store(connection, [row], [answer.message])
+        audit.record(
+            connection,
+            Event(
+                action=f"answer.{answer.state.value}",
+                subject=answer.message.id,
+                actor=answer.referred.target,
+                data={"case": answer.referred.case_id, "reason": answer.reason},
+            ),
+        )
+        if answer.state is not MessageState.PROCESSED:
+            return set()
+        cases.mark_answered(connection, [str(answer.referred.case_id)])
+        return outbox.enqueue(connection, [self._forward(connection, answer)])
+
+    def _forward(self, connection: Connection, answer: Answer) -> NewDelivery:
+        """Make the citizen's copy of an answer, on the citizen's own channel."""
+        case, thread, quote = _thread_of(connection, str(answer.referred.case_id))
+        text = self._city.texts.say(
+            texts.ANSWER,
+            service=self._city.services.get(case.service, case.service),
+            number=case.number,
+            text=answer.message.text,
+        )
+        row = _outbound_row(
+            connection,
+            thread.channel,
+            text,
+            conversation_id=thread.id,
+            case_id=case.id,
+            references=(quote,) if quote else (),
+        )
+        connection.execute(insert(schema.message), [row])
+        return NewDelivery(
+            message_id=row["id"],
+            target=f"{CHANNEL}:{thread.channel}",
+            purpose="answer",
+            recipient=thread.reply_to,
+            lane=thread.reply_to,
+            case_id=case.id,
+            quote=quote,
+            source_id=answer.message.id,
+            due_at=self._due(connection, answer.message),
+        )
+
+
+def _thread_of(connection: Connection, case_id: str) -> tuple[Case, Any, str | None]:
+    """Return a case, its conversation, and the citizen's last message in it."""
+    row = connection.execute(
+        select(schema.cases).where(schema.cases.c.id == case_id)
+    ).one()
+    thread = connection.execute(
+        select(schema.conversation).where(
+            schema.conversation.c.id == row.conversation_id
+        )
+    ).one()
+    message = schema.message
+    quote = connection.execute(
+        select(message.c.external_id)
+        .where(message.c.case_id == case_id, message.c.author == Author.CITIZEN.value)
+        .order_by(message.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return cases.from_row(row), thread, quote
+
+
+def _outbound_row(  # noqa: PLR0913 (one value a column)
+    connection: Connection,
+    channel: str,
+    text: str,
+    *,
+    conversation_id: str,
+    case_id: str | None,
+    references: tuple[str, ...],
+) -> dict[str, Any]:
+    at = now(connection)
+    body = {
+        "sender": "gateway:self",
+        "sender_name": "",
+        "aliases": (),
+        "text": text,
+        "location": None,
+        "references": references,
+        "automatic": True,
+        "flags": (),
+        "sent_at": at,
+    }
+    return {
+        "id": str(uuid_utils.uuid7()),
+        "direction": Direction.OUT.value,
+        "author": Author.GATEWAY.value,
+        "state": MessageState.PROCESSED.value,
+        "reason": "",
+        "channel": channel,
+        "external_id": "",
+        "conversation_id": conversation_id,
+        "case_id": case_id,
+        "body": orjson.dumps(body).decode(),
+        "created_at": at,
+    }
+
+
+def _pending(message: Message) -> bool:
+    return any(a.state is AttachmentState.PENDING for a in message.attachments)
+
+
+def _enqueue_fetches(connection: Connection, said: Sequence[Message]) -> set[str]:
+    new = [
+        NewJob(queue=fetch_queue(each.channel), lane=each.id, subject=each.id)
+        for each in said
+        if _pending(each)
+    ]
+    jobs.enqueue(connection, new)
+    return {job.queue for job in new}
+
+
+def _store(connection: Connection, filed: Sequence[_Filed]) -> None:
+    rows = [
+        messages.inbound_row(
+            each.outcome.message,
+            author=Author.CITIZEN,
+            state=each.outcome.state,
+            reason=each.outcome.reason,
+            conversation_id=each.conversation_id,
+            case_id=each.case.id if each.case else None,
+        )
+        for each in filed
+    ]
+    messages.store(connection, rows, [each.outcome.message for each in filed])
+    verdicts = [row for each in filed for row in _verdict_rows(each.outcome)]
+    if verdicts:
+        connection.execute(insert(schema.verdict), verdicts)
+    connection.execute(insert(schema.assignment), [_assigned(each) for each in filed])
+
+
+def _verdict_rows(outcome: Outcome) -> list[dict[str, Any]]:
+    return [
+        {
+            "message_id": outcome.message.id,
+            "position": position,
+            "action": verdict.action.name.lower(),
+            "rule": verdict.rule,
+            "reason": verdict.reason,
+            "source": verdict.source,
+            "evidence": orjson.dumps(verdict.evidence).decode(),
+            "score": verdict.score,
+        }
+        for position, verdict in enumerate(outcome.verdicts)
+    ]
+
+
+def _assigned(filed: _Filed) -> dict[str, Any]:
+    assignment = filed.outcome.assignment
+    if filed.case is not None and not filed.new:
+        assignment = replace(
+            assignment,
+            service=filed.case.service,
+            reason=f"joins {filed.case.number}",
+            source="gateway",
+            confidence=1.0,
+        )
+    return {
+        "message_id": filed.outcome.message.id,
+        "service": assignment.service,
+        "reason": assignment.reason,
+        "source": assignment.source,
+        "confidence": assignment.confidence,
+    }
+
+
+def _events(filed: _Filed) -> list[Event]:
+    outcome = filed.outcome
+    strictest = max((v.action for v in outcome.verdicts), default=Action.PASS)
+    data = {
+        "verdict": strictest.name.lower(),
+        "case": filed.case.id if filed.case else None,
+        "service": filed.case.service if filed.case else None,
+    }
+    events = [
+        Event(
+            action=f"message.{outcome.state.value}",
+            subject=outcome.message.id,
+            actor="gateway",
+            data=data,
+        )
+    ]
+    if filed.case is not None and filed.new:
+        events.append(
+            Event(
+                action="case.opened",
+                subject=filed.case.id,
+                actor="gateway",
+                data={"number": filed.case.number, "service": filed.case.service},
+            )
+        )
+    return events
