@@ -1,0 +1,189 @@
+"""The channel: a mailbox to which citizens and offices write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from gateway.channel import Channel
+from gateway.errors import DeliveryError
+from gateway.model import (
+    Attachment,
+    ChannelId,
+    Health,
+    HealthStatus,
+    Inbound,
+    Item,
+    Message,
+    Original,
+    Outgoing,
+    Receipt,
+    Semantics,
+)
+from gateway.plugin import Context
+
+from gateway_email.config import EmailChannelConfig, EmailSettings, is_address
+from gateway_email.delivery import read_enclosures, send
+from gateway_email.imap import Mailbox, MailboxError, open_mailbox
+from gateway_email.parse import parse, part_content, sender_of
+from gateway_email.render import render_outgoing
+
+_BATCH = 50
+"""Mails that are marked as done together."""
+
+_CHUNK = 64 * 1024
+
+
+class EmailChannel(Channel[EmailChannelConfig]):
+    """Collects mail by IMAP, answers by SMTP.
+
+    A mail is stored first, then marked on the server, then the cursor moves on; what
+    is interrupted in between is seen again under the same external id.
+    """
+
+    semantics = Semantics.BLIND
+
+    def __init__(
+        self, channel_id: ChannelId, config: EmailChannelConfig, context: Context[Any]
+    ) -> None:
+        """Keep what is needed; the connection is opened by `receive`."""
+        super().__init__(channel_id, config, context)
+        self._seen_alive: float | None = None
+        self._too_large = 0
+
+    @property
+    def settings(self) -> EmailSettings:
+        """Return the plugin's own section: account and addresses of the city."""
+        settings: EmailSettings = self.context.config
+        return settings
+
+    async def receive(self) -> None:
+        """Collect what is there, then idle, again and again.
+
+        Raises:
+            MailboxError: the connection failed; the gateway starts this again.
+
+        """
+        async with open_mailbox(self.config) as mailbox:
+            await mailbox.make_done_folder()
+            while True:
+                await self._collect(mailbox)
+                self._seen_alive = self.context.clock.monotonic()
+                await mailbox.wait_for_news(self.config.idle_seconds)
+
+    def parse(self, inbound: Inbound) -> Message:
+        """Read a stored mail.
+
+        Raises:
+            PayloadError: it can't be read; it is kept and shown to staff.
+
+        """
+        key = self.settings.key.get_secret_value().encode()
+        return parse(inbound, key=key, domain=self.settings.domain)
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Mail an answer to a citizen.
+
+        Raises:
+            DeliveryError: it was not taken, or whether it was is unknown.
+
+        """
+        if not is_address(outgoing.to.value):
+            text = "the citizen's address is no valid one"
+            raise DeliveryError("bad_address", text, retryable=False)
+        contents = await read_enclosures(outgoing.enclosures, self.settings.max_bytes)
+        mail = await asyncio.to_thread(
+            render_outgoing, outgoing, self.settings, contents
+        )
+        return await send(
+            mail,
+            [outgoing.to.value],
+            delivery_id=outgoing.delivery_id,
+            settings=self.settings,
+            clock=self.context.clock,
+        )
+
+    async def fetch(
+        self, original: Original, attachment: Attachment
+    ) -> AsyncIterator[bytes]:
+        """Stream an attachment out of the stored mail.
+
+        Raises:
+            AttachmentError: the mail has no such part.
+
+        """
+        content = await asyncio.to_thread(
+            part_content, original.body, attachment.locator
+        )
+        for start in range(0, len(content), _CHUNK):
+            yield content[start : start + _CHUNK]
+
+    async def check(self) -> Health:
+        """Log in and select the folder; change nothing."""
+        try:
+            async with open_mailbox(self.config):
+                return Health(status=HealthStatus.OK)
+        except MailboxError as error:
+            return Health(status=HealthStatus.DOWN, text=str(error))
+
+    def health(self) -> Health:
+        """Say how long ago the server last answered, and what it can't hand over."""
+        if self._seen_alive is None:
+            return Health(status=HealthStatus.DOWN, text="not connected yet")
+        age = self.context.clock.monotonic() - self._seen_alive
+        text = f"last sign of life {age:.0f} s ago"
+        if age > self.config.idle_seconds + 2 * self.config.timeout:
+            return Health(status=HealthStatus.DOWN, text=text)
+        if self._too_large:
+            text += f"; {self._too_large} mail(s) over max_bytes left in the folder"
+            return Health(status=HealthStatus.DEGRADED, text=text)
+        return Health(status=HealthStatus.OK, text=text)
+
+    async def _collect(self, mailbox: Mailbox) -> None:
+        """Take in all mail above the cursor."""
+        cursor = await self._cursor(mailbox)
+        uids = await mailbox.uids_after(cursor)
+        for start in range(0, len(uids), _BATCH):
+            await self._collect_batch(mailbox, uids[start : start + _BATCH])
+        self._too_large = await mailbox.count_larger(self.config.max_bytes)
+
+    async def _collect_batch(self, mailbox: Mailbox, uids: Sequence[int]) -> None:
+        """Store, then mark, then move the cursor: never in another order."""
+        sizes = await mailbox.sizes(uids)
+        small = [uid for uid in uids if sizes.get(uid, 0) <= self.config.max_bytes]
+        large = [uid for uid in uids if uid not in small]
+        done = [uid for uid in small if await self._store(mailbox, uid, sizes)]
+        if done:
+            await mailbox.mark_done(done)
+        if large:
+            await mailbox.flag(large)
+            self.context.log.warning("mail_too_large", channel=self.id, count=len(large))
+        state = {"uid_validity": mailbox.uid_validity, "uid": uids[-1]}
+        await self.context.state.put(self._cursor_key, state)
+
+    async def _store(
+        self, mailbox: Mailbox, uid: int, sizes: dict[int, int]
+    ) -> bool:
+        """Store one mail; False if it is gone from the server."""
+        raw = await mailbox.fetch(uid, sizes.get(uid, 0))
+        if raw is None:
+            return False
+        external_id = f"{self.config.folder}:{mailbox.uid_validity}:{uid}"
+        item = Item(external_id=external_id, sender=sender_of(raw))
+        await self.context.inbox.accept(self.id, raw, [item])
+        return True
+
+    @property
+    def _cursor_key(self) -> str:
+        return f"imap:{self.id}:{self.config.folder}"
+
+    async def _cursor(self, mailbox: Mailbox) -> int:
+        """Return the last UID that is done; 0 if the server has renumbered."""
+        state = await self.context.state.get(self._cursor_key)
+        if state is None:
+            return 0
+        if state["uid_validity"] != mailbox.uid_validity:
+            self.context.log.warning("mailbox_renumbered", channel=self.id)
+            return 0
+        return int(state["uid"])

@@ -1,0 +1,63 @@
+"""The connector: a service that is reached by e-mail."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.connector import Connector
+from gateway.errors import DeliveryError
+from gateway.model import Address, Handover, Health, HealthStatus, Receipt, Semantics
+
+from gateway_email import smtp
+from gateway_email.config import EmailConnectorConfig, EmailSettings
+from gateway_email.delivery import read_enclosures, send
+from gateway_email.parse import mailto
+from gateway_email.render import render_handover
+
+
+class EmailConnector(Connector[EmailConnectorConfig]):
+    """Mails messages to an office, which answers by replying.
+
+    SMTP knows no idempotency key: a repetition bears the same Message-ID and Date.
+    """
+
+    semantics = Semantics.BLIND
+
+    @property
+    def settings(self) -> EmailSettings:
+        """Return the plugin's own section: account and addresses of the city."""
+        settings: EmailSettings = self.context.config
+        return settings
+
+    async def deliver(self, handover: Handover) -> Receipt:
+        """Mail a message to the office; the receipt's id is the Message-ID.
+
+        Raises:
+            DeliveryError: no recipient took it, or whether one did is unknown.
+
+        """
+        contents = await read_enclosures(handover.enclosures, self.settings.max_bytes)
+        # In a thread: encoding 18 MB takes a tenth of a second.
+        mail = await asyncio.to_thread(
+            render_handover, handover, self.config.to, self.settings, contents
+        )
+        return await send(
+            mail,
+            self.config.to,
+            delivery_id=handover.delivery_id,
+            settings=self.settings,
+            clock=self.context.clock,
+        )
+
+    def may_answer(self, sender: Address) -> bool:
+        """Tell whether ``sender`` is among ``senders`` (``to`` if not configured)."""
+        allowed = self.config.to if self.config.senders is None else self.config.senders
+        return sender in [mailto(address) for address in allowed]
+
+    async def check(self) -> Health:
+        """Connect and log in; send nothing."""
+        try:
+            await smtp.probe(self.settings)
+        except DeliveryError as error:
+            return Health(status=HealthStatus.DOWN, text=str(error))
+        return Health(status=HealthStatus.OK)

@@ -1,0 +1,204 @@
+"""Header fields of foreign mail, read so that no broken field stops the rest.
+
+The registry of `email.policy.default` may raise on broken fields; every reader here
+gives up on that one field only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email import headerregistry, policy
+from email.errors import MessageError
+from email.message import Message
+from email.parser import BytesHeaderParser
+from typing import Any, TypeAlias
+
+Mail: TypeAlias = "Message[Any, Any]"
+
+BROKEN = (
+    MessageError,
+    LookupError,
+    ValueError,
+    AttributeError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    AssertionError,
+)
+"""What the standard library is known to raise on broken mail."""
+
+HEADER_LIMIT = 64 * 1024
+"""Octets of a header block that we read."""
+
+_FIELD_LIMIT = 16 * 1024
+"""Characters of one field that we read: its cost is quadratic (cpython #136063)."""
+
+_ADDRESS_LIMIT = 1_000
+"""Characters of a From field that we read."""
+
+_REFERENCES = 50
+
+_RECIPIENT_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To", "To", "Cc")
+"""Where our own address may stand, most reliable first."""
+
+_MACHINE_NAMES = frozenset(
+    {"mailer-daemon", "postmaster", "noreply", "no-reply", "donotreply", "do-not-reply"}
+)
+_MACHINE_FIELDS = (
+    "List-Id",
+    "List-Unsubscribe",
+    "X-Auto-Response-Suppress",
+    "X-Autoreply",
+    "X-Autorespond",
+    "X-Loop",
+    "X-Ricevuta",
+    "X-Trasporto",
+)
+_MACHINE_PRECEDENCE = frozenset({"bulk", "junk", "list", "auto_reply"})
+_MACHINE_SUBJECTS = (
+    "auto reply:",
+    "auto-reply:",
+    "automatic reply:",
+    "out of office:",
+    "risposta automatica:",
+    "fuori ufficio:",
+)
+
+
+def read_headers(raw: bytes) -> Mail:
+    """Read the header block alone, cut off at `HEADER_LIMIT`."""
+    return BytesHeaderParser(policy=policy.default).parsebytes(raw[:HEADER_LIMIT])
+
+
+def raw_values(message: Mail, name: str) -> Iterator[str]:
+    """Walk the values of a field as they came, folded lines joined."""
+    wanted = name.lower()
+    for field, value in message.raw_items():
+        if field.lower() == wanted:
+            yield " ".join(str(value)[:_FIELD_LIMIT].split())
+
+
+def raw_value(message: Mail, name: str) -> str:
+    """Return a field as it came, "" if it is missing."""
+    return next(raw_values(message, name), "")
+
+
+def value(message: Mail, name: str) -> Any:
+    """Return a field as the registry reads it, None if missing or unreadable."""
+    raw = raw_value(message, name)
+    if not raw or len(raw) >= _FIELD_LIMIT:
+        return None
+    try:
+        return policy.default.header_factory(name, raw)
+    except BROKEN:
+        return None
+
+
+def clean(text: str) -> str:
+    """Return ``text`` on one line, without control characters and surrogates."""
+    printable = (sign if sign.isprintable() else " " for sign in text)
+    return " ".join("".join(printable).split())
+
+
+def subject(message: Mail) -> str:
+    """Return the decoded subject on one line."""
+    return clean(str(value(message, "Subject") or ""))
+
+
+def sender(message: Mail) -> headerregistry.Address | None:
+    """Return the one address in From; None if there is any doubt which it is.
+
+    ``alice@comune.it <evil@x>`` and its like are read as Alice by the library, with
+    a defect (compare CVE-2023-27043): then the field must end with what was read.
+    """
+    raw = raw_value(message, "From")
+    if not raw or len(raw) > _ADDRESS_LIMIT:
+        return None
+    addresses: tuple[headerregistry.Address, ...]
+    addresses = getattr(value(message, "From"), "addresses", ())
+    if len(addresses) != 1 or len(list(raw_values(message, "From"))) != 1:
+        return None
+    found = addresses[0]
+    spec = found.addr_spec
+    plain = found.username and found.domain and spec.isascii() and spec.isprintable()
+    if not plain or not _is_whole(raw, found):
+        return None
+    return found
+
+
+def _is_whole(raw: str, found: headerregistry.Address) -> bool:
+    """Tell whether the field says no more than a name and this address."""
+    name, _, rest = raw.rpartition(found.addr_spec)
+    is_comment = rest.startswith(" (") and rest.endswith(")") and "@" not in rest
+    return (name.endswith("<") and rest == ">") or (not name and (not rest or is_comment))
+
+
+def sent_at(message: Mail, otherwise: datetime) -> datetime:
+    """Return Date in UTC, ``otherwise`` if it is missing or impossible."""
+    moment: datetime | None = getattr(value(message, "Date"), "datetime", None)
+    if moment is None:
+        return otherwise
+    if moment.tzinfo is None:
+        # "-0000": UTC, with the zone unknown (RFC 5322 §3.3).
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return otherwise
+
+
+def message_ids(text: str) -> list[str]:
+    """Return the ids ``<…>`` in ``text``; tolerates anything around them."""
+    pieces = (piece.partition(">") for piece in text.split("<")[1:])
+    return [
+        f"<{identity}>"
+        for identity, end, _ in pieces
+        if end and identity and identity.isprintable() and " " not in identity
+    ]
+
+
+def message_id(message: Mail) -> str:
+    """Return Message-ID, "" if there is none."""
+    return next(iter(message_ids(raw_value(message, "Message-ID"))), "")
+
+
+def references(message: Mail) -> list[str]:
+    """Return the ids of earlier mails, nearest first (RFC 5322 §3.6.4)."""
+    nearest = message_ids(raw_value(message, "In-Reply-To"))
+    chain = message_ids(raw_value(message, "References"))
+    return list(dict.fromkeys([*nearest, *reversed(chain)]))[:_REFERENCES]
+
+
+def recipients(message: Mail) -> Iterator[str]:
+    """Walk the addresses this mail came to, in lower case."""
+    for name in _RECIPIENT_FIELDS:
+        for raw in raw_values(message, name):
+            for word in raw.lower().replace(",", " ").split():
+                yield word.strip("<>;\"'")
+
+
+def is_automatic(message: Mail) -> bool:
+    """Tell whether a machine sent it, so that it must not be answered (RFC 3834)."""
+    return (
+        raw_value(message, "Return-Path") == "<>"
+        or _marked(message)
+        or message.get_content_type() == "multipart/report"
+        or subject(message).lower().startswith(_MACHINE_SUBJECTS)
+        or _from_machine(message)
+    )
+
+
+def _marked(message: Mail) -> bool:
+    submitted = raw_value(message, "Auto-Submitted").partition(";")[0].strip().lower()
+    precedence = raw_value(message, "Precedence").lower()
+    return (
+        submitted not in ("", "no")
+        or precedence in _MACHINE_PRECEDENCE
+        or any(raw_value(message, name) for name in _MACHINE_FIELDS)
+    )
+
+
+def _from_machine(message: Mail) -> bool:
+    found = sender(message)
+    return found is not None and found.username.lower() in _MACHINE_NAMES

@@ -1,0 +1,243 @@
+"""A typed fence around aioimaplib, with a deadline on every wait.
+
+What it guards against (aioimaplib 2.0.3): ``idle_start`` never returns if the server
+falls silent (its issue 110); a reset while idling is not reported, hence the
+``conn_lost_cb``; SEARCH sends a CHARSET that Exchange and Yahoo refuse (issue 126);
+an empty SEARCH may yield the server's completion text; a response of very many lines
+overflows the stack, hence the batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NoReturn, TypeVar
+
+from aioimaplib import aioimaplib  # type: ignore[import-untyped]
+from gateway.errors import GatewayError
+
+from gateway_email.config import EmailChannelConfig
+
+_T = TypeVar("_T")
+
+_OK = "OK"
+_OCTETS_PER_SECOND = 100_000
+"""The slowest line on which a mail may be fetched in time."""
+
+
+class MailboxError(GatewayError):
+    """The mailbox can't be used; ``code`` is stable, the text names the step."""
+
+    def __init__(self, code: str, text: str) -> None:
+        """Keep the code; no server text, it may hold personal data."""
+        super().__init__(f"{code}: {text}")
+        self.code = code
+
+
+class Mailbox:
+    """One folder, selected on one connection; made by `open_mailbox`."""
+
+    def __init__(self, config: EmailChannelConfig) -> None:
+        """Prepare; the connection is opened by `connect`."""
+        self.uid_validity = 0
+        self._config = config
+        self._lost = asyncio.get_running_loop().create_future()
+        self._client: aioimaplib.IMAP4 | None = None
+
+    async def connect(self) -> None:
+        """Connect, log in, select the folder."""
+        config = self._config
+        tls = config.tls_context() if config.security == "tls" else None
+        self._client = client = aioimaplib.IMAP4(
+            config.host,
+            config.port,
+            timeout=config.timeout,
+            conn_lost_cb=self._note_loss,
+            ssl_context=tls,
+        )
+        await self._run("connect", client.wait_hello_from_server())
+        password = config.password.get_secret_value()
+        await self._command("login", client.login(config.username, password))
+        lines = await self._command("select", client.select(_quoted(config.folder)))
+        self.uid_validity = _uid_validity(lines)
+
+    async def make_done_folder(self) -> None:
+        """Make the folder for what is done; that it is there already is no error."""
+        if self._config.done_folder:
+            create = self._connected().create(_quoted(self._config.done_folder))
+            await self._run("create", create)
+
+    async def uids_after(self, uid: int) -> list[int]:
+        """Return the UIDs above ``uid``, ascending.
+
+        ``n:*`` always names the last mail, even one below n (RFC 3501 §6.4.8).
+        """
+        client = self._connected()
+        search = client.uid_search(f"UID {uid + 1}:*", charset=None)
+        lines = await self._command("search", search)
+        found = (int(word) for line in lines[:-1] for word in _numbers(line))
+        return sorted(number for number in found if number > uid)
+
+    async def sizes(self, uids: Sequence[int]) -> dict[int, int]:
+        """Return the sizes of the mails that still exist, in octets."""
+        lines = await self._uid("FETCH", uids, "(UID RFC822.SIZE)")
+        items = (_items(line) for line in lines if b"RFC822.SIZE" in line)
+        return {int(item[b"UID"]): int(item[b"RFC822.SIZE"]) for item in items}
+
+    async def fetch(self, uid: int, size: int) -> bytes | None:
+        """Return the raw mail, unseen; None if it is gone."""
+        slack = size / _OCTETS_PER_SECOND
+        lines = await self._uid("FETCH", [uid], "(UID BODY.PEEK[])", slack=slack)
+        literals = [line for line in lines if isinstance(line, bytearray)]
+        return bytes(literals[0]) if literals else None
+
+    async def mark_done(self, uids: Sequence[int]) -> None:
+        """Move mails to the folder for what is done, or flag them as seen."""
+        done_folder = self._config.done_folder
+        if done_folder is None:
+            await self._uid("STORE", uids, r"+FLAGS.SILENT (\Seen)")
+        elif self._connected().has_capability("MOVE"):
+            await self._uid("MOVE", uids, _quoted(done_folder))
+        else:
+            await self._uid("COPY", uids, _quoted(done_folder))
+            await self._uid("STORE", uids, r"+FLAGS.SILENT (\Seen \Deleted)")
+
+    async def flag(self, uids: Sequence[int]) -> None:
+        r"""Set ``\Flagged``, which every mail client shows."""
+        await self._uid("STORE", uids, r"+FLAGS.SILENT (\Flagged)")
+
+    async def count_larger(self, octets: int) -> int:
+        """Return how many mails in the folder are larger."""
+        search = self._connected().uid_search(f"LARGER {octets}", charset=None)
+        lines = await self._command("search", search)
+        return sum(len(_numbers(line)) for line in lines[:-1])
+
+    async def wait_for_news(self, seconds: float) -> None:
+        """Idle until the server says anything or ``seconds`` have passed.
+
+        The caller looks for new UIDs afterwards in any case.
+        """
+        client = self._connected()
+        if not client.has_capability("IDLE"):
+            raise MailboxError("no_idle", "the server does not offer IDLE (RFC 2177)")
+        idle = await self._run("idle", client.idle_start(timeout=seconds * 2))
+        push = asyncio.ensure_future(client.wait_server_push(timeout=seconds))
+        await asyncio.wait(
+            {push, self._lost}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        push.cancel()
+        await asyncio.gather(push, return_exceptions=True)
+        if not self._lost.done():
+            client.idle_done()
+        await self._run("idle", _wait(idle))
+
+    async def close(self) -> None:
+        """Hang up without ceremony: nothing is pending that a LOGOUT would save."""
+        client = self._client
+        if client is None:
+            return
+        if client.protocol.transport is not None:
+            client.protocol.transport.abort()
+        pending = {client._client_task, *client.tasks, *client.protocol.tasks}  # noqa: SLF001 (the library has no close)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+    async def _uid(
+        self, verb: str, uids: Sequence[int], rest: str, slack: float = 0.0
+    ) -> list[bytes]:
+        numbers = ",".join(str(uid) for uid in uids)
+        command = self._connected().protocol.uid(verb, numbers, rest)
+        return await self._command(verb.lower(), command, slack)
+
+    async def _command(
+        self, step: str, command: Coroutine[Any, Any, Any], slack: float = 0.0
+    ) -> list[bytes]:
+        """Run a command that must end with OK; return the lines of its response."""
+        response = await self._run(step, command, slack)
+        if response.result != _OK:
+            raise MailboxError(f"imap_{step}", f"the server refused {step}")
+        lines: list[bytes] = response.lines
+        return lines
+
+    async def _run(
+        self, step: str, work: Coroutine[Any, Any, _T], slack: float = 0.0
+    ) -> _T:
+        """Wait for ``work``, for the loss of the connection or for the deadline."""
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait(
+                {task, self._lost},
+                timeout=self._config.timeout + slack,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if not task.done():
+                self._give_up(step)
+            return task.result()
+        except (aioimaplib.AioImapException, OSError) as error:
+            kind = type(error).__name__
+            raise MailboxError("imap_broken", f"{step} failed ({kind})") from None
+        finally:
+            task.cancel()
+
+    def _give_up(self, step: str) -> NoReturn:
+        if self._lost.done():
+            raise MailboxError("imap_lost", f"connection lost during {step}")
+        raise MailboxError("imap_silent", f"no answer to {step} in time")
+
+    def _connected(self) -> aioimaplib.IMAP4:
+        if self._client is None:
+            raise MailboxError("imap_lost", "not connected")
+        return self._client
+
+    def _note_loss(self, error: Exception | None) -> None:
+        del error
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+
+@asynccontextmanager
+async def open_mailbox(config: EmailChannelConfig) -> AsyncIterator[Mailbox]:
+    """Connect, log in and select; hang up at the end.
+
+    Raises:
+        MailboxError: one of these steps failed.
+
+    """
+    mailbox = Mailbox(config)
+    try:
+        await mailbox.connect()
+        yield mailbox
+    finally:
+        await mailbox.close()
+
+
+async def _wait(future: asyncio.Future[_T]) -> _T:
+    return await future
+
+
+def _quoted(name: str) -> str:
+    """Return a mailbox name as a quoted string (RFC 3501 §4.3)."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _uid_validity(lines: Sequence[bytes]) -> int:
+    for line in lines:
+        _, found, rest = bytes(line).partition(b"[UIDVALIDITY ")
+        if found:
+            return int(rest.partition(b"]")[0])
+    raise MailboxError("imap_select", "the server names no UIDVALIDITY")
+
+
+def _numbers(line: bytes) -> list[bytes]:
+    """Return the numbers of a SEARCH response, none if it is other text."""
+    words = bytes(line).split()
+    return words if all(word.isdigit() for word in words) else []
+
+
+def _items(line: bytes) -> dict[bytes, bytes]:
+    """Return the pairs of ``3 FETCH (UID 7 RFC822.SIZE 4321)``."""
+    words = line.partition(b"(")[2].rpartition(b")")[0].split()
+    return dict(zip(words[::2], words[1::2], strict=False))

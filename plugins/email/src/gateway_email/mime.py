@@ -1,0 +1,122 @@
+"""The parts of a mail, within limits, each with a path by which it is found again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email import policy
+from email.message import Message
+from email.parser import BytesParser
+
+from gateway.errors import Unreadable
+
+from gateway_email.headers import BROKEN, HEADER_LIMIT, Mail, clean
+
+DEPTH_LIMIT = 20
+PARTS_LIMIT = 200
+
+_BOUNDARY_LINES = 5_000
+"""Lines that may be boundaries: parsing 100,000 parts takes seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A leaf of the MIME tree; ``path`` counts children from 1: ``2.1``."""
+
+    path: str
+    message: Mail
+
+    @property
+    def media_type(self) -> str:
+        """Return the claimed type, ``text/plain`` if it is missing or broken."""
+        return self.message.get_content_type()
+
+    @property
+    def name(self) -> str:
+        """Return the claimed file name, without any folder."""
+        name = clean(self.message.get_filename() or "")
+        return name.replace("\\", "/").rpartition("/")[2]
+
+    @property
+    def is_body(self) -> bool:
+        """Tell whether it is text to be read, not a file."""
+        is_text = self.media_type in ("text/plain", "text/html")
+        disposition = self.message.get_content_disposition()
+        return is_text and disposition != "attachment" and not self.name
+
+    def content(self) -> bytes:
+        """Return the decoded bytes; of a mail within the mail, its source."""
+        if self.message.is_multipart():
+            return b"".join(inner.as_bytes() for inner in _children(self.message))
+        payload = self.message.get_payload(decode=True)
+        return payload if isinstance(payload, bytes) else b""
+
+    def text(self) -> str:
+        """Return the decoded text, in the claimed charset or a likely one."""
+        content = self.content()
+        claimed = self.message.get_content_charset("utf-8")
+        for charset in (claimed, "utf-8"):
+            try:
+                return content.decode(charset)
+            except (LookupError, ValueError):
+                continue
+        return content.decode("cp1252", errors="replace")
+
+
+def read_mail(raw: bytes) -> Mail:
+    """Parse a whole mail.
+
+    Raises:
+        Unreadable: it exceeds a limit, or is too broken for the library.
+
+    """
+    blank = min(
+        (at for at in (raw.find(b"\n\n"), raw.find(b"\n\r\n")) if at >= 0),
+        default=len(raw),
+    )
+    if blank > HEADER_LIMIT:
+        raise Unreadable("headers", f"more than {HEADER_LIMIT} octets")
+    if raw.count(b"\n--") > _BOUNDARY_LINES:
+        raise Unreadable("body", f"more than {_BOUNDARY_LINES} boundary lines")
+    try:
+        return _parse(raw)
+    except BROKEN as error:
+        raise Unreadable("body", f"broken MIME ({type(error).__name__})") from None
+
+
+def _parse(raw: bytes) -> Mail:
+    """Parse by the modern rules; by the old ones, which forgive more, if that fails."""
+    try:
+        return BytesParser(policy=policy.default).parsebytes(raw)
+    except RecursionError:
+        raise
+    except BROKEN:
+        return BytesParser(policy=policy.compat32).parsebytes(raw)
+
+
+def leaves(mail: Mail) -> Iterator[Part]:
+    """Walk the leaves in order; a mail within the mail is a leaf.
+
+    Raises:
+        Unreadable: too many parts, or nested too deep.
+
+    """
+    waiting: list[tuple[str, Mail]] = [("", mail)]
+    seen = 0
+    while waiting:
+        path, message = waiting.pop()
+        seen += 1
+        if seen > PARTS_LIMIT or path.count(".") >= DEPTH_LIMIT:
+            raise Unreadable("body", "too many parts or nested too deep")
+        if message.get_content_maintype() == "multipart" and message.is_multipart():
+            inner = enumerate(_children(message), start=1)
+            waiting += reversed([(f"{path}.{at}".lstrip("."), it) for at, it in inner])
+        else:
+            yield Part(path=path or "1", message=message)
+
+
+def _children(message: Mail) -> list[Mail]:
+    payload = message.get_payload()
+    if not isinstance(payload, list):
+        return []
+    return [child for child in payload if isinstance(child, Message)]

@@ -1,0 +1,124 @@
+"""Mail → message; pure. Raises nothing but `PayloadError` on bad mail."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from gateway.errors import AttachmentError, PayloadError, Unreadable
+from gateway.model import Address, Attachment, Inbound, Message, MessageId
+
+from gateway_email import headers, reply_token
+from gateway_email.mime import Part, leaves, read_mail
+from gateway_email.reply import html_to_text, new_text
+
+SCHEME = "mailto"
+
+_REPLY_MARKS = ("re:", "r:", "rif:", "i:", "fw:", "fwd:")
+
+
+def parse(inbound: Inbound, *, key: bytes, domain: str) -> Message:
+    """Read a stored mail.
+
+    ``references`` name our own Message-ID first if the mail came to an address with a
+    token signed by ``key``. The subject becomes the first line of a new matter.
+
+    Raises:
+        PayloadError: the sender can't be told, or a limit is exceeded.
+
+    """
+    mail = read_mail(inbound.original.body)
+    try:
+        return _read(mail, inbound, key=key, domain=domain)
+    except headers.BROKEN as error:
+        raise Unreadable("body", f"broken mail ({type(error).__name__})") from None
+
+
+def _read(
+    mail: headers.Mail, inbound: Inbound, *, key: bytes, domain: str
+) -> Message:
+    sender = headers.sender(mail)
+    if sender is None:
+        raise PayloadError("From", "expected one readable address")
+    parts = list(leaves(mail))
+    bodies, text = _choose_bodies(parts)
+    references = _references(mail, key, domain)
+    return Message(
+        id=MessageId(inbound.id),
+        channel=inbound.channel,
+        external_id=headers.message_id(mail) or inbound.external_id,
+        sender=mailto(sender.addr_spec),
+        sender_name=headers.clean(sender.display_name),
+        sent_at=headers.sent_at(mail, inbound.original.received_at),
+        received_at=inbound.original.received_at,
+        text=text if references else _with_subject(headers.subject(mail), text),
+        attachments=tuple(_attachment(part) for part in parts if part not in bodies),
+        references=references,
+        automatic=headers.is_automatic(mail),
+    )
+
+
+def mailto(address: str) -> Address:
+    """Return the address in the form by which people are recognised."""
+    return Address(SCHEME, address.lower())
+
+
+def sender_of(raw: bytes) -> str:
+    """Return the sender's address for ordering, "" if it can't be told."""
+    found = headers.sender(headers.read_headers(raw))
+    return "" if found is None else str(mailto(found.addr_spec))
+
+
+def own_message_id(delivery_id: UUID, domain: str) -> str:
+    """Return the Message-ID of one of our deliveries, the same at every attempt."""
+    return f"<{delivery_id}@{domain}>"
+
+
+def part_content(raw: bytes, path: str) -> bytes:
+    """Return the bytes of the part at ``path``.
+
+    Raises:
+        AttachmentError: there is no such part.
+
+    """
+    try:
+        found = [part.content() for part in leaves(read_mail(raw)) if part.path == path]
+    except (PayloadError, *headers.BROKEN) as error:
+        kind = type(error).__name__
+        raise AttachmentError("unreadable", kind, retryable=False) from None
+    if not found:
+        raise AttachmentError("no_such_part", f"no part {path}", retryable=False)
+    return found[0]
+
+
+def _references(mail: headers.Mail, key: bytes, domain: str) -> tuple[str, ...]:
+    named = headers.references(mail)
+    for recipient in headers.recipients(mail):
+        token = recipient.partition("@")[0].rpartition("+")[2]
+        delivery = reply_token.decode(token, key)
+        if delivery is not None:
+            named.insert(0, own_message_id(delivery, domain))
+            break
+    return tuple(dict.fromkeys(named))
+
+
+def _choose_bodies(parts: list[Part]) -> tuple[list[Part], str]:
+    """Return the parts that are text to be read, and their text."""
+    bodies = [part for part in parts if part.is_body]
+    plain = [part.text() for part in bodies if part.media_type == "text/plain"]
+    if any(text.strip() for text in plain):
+        return bodies, new_text("\n".join(plain))
+    html = [part.text() for part in bodies if part.media_type == "text/html"]
+    return bodies, new_text(html_to_text("\n".join(html)))
+
+
+def _with_subject(subject: str, text: str) -> str:
+    if not subject or subject.lower().startswith(_REPLY_MARKS):
+        return text
+    return f"{subject}\n\n{text}".strip()
+
+
+def _attachment(part: Part) -> Attachment:
+    size = None if part.message.is_multipart() else len(part.content())
+    return Attachment(
+        media_type=part.media_type, locator=part.path, name=part.name, size=size
+    )

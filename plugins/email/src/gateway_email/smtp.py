@@ -1,0 +1,164 @@
+"""SMTP submission: one connection for each mail, every step under a deadline.
+
+aiosmtplib serves one mail at a time on a connection and may hang on a kept one (its
+issues 15 and 243), hence no pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.message import EmailMessage
+
+import aiosmtplib
+from gateway.errors import DeliveryError
+
+from gateway_email.config import EmailSettings
+
+_PERMANENT = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """The server's word on one recipient it did not take."""
+
+    address: str
+    code: int
+
+    @property
+    def is_permanent(self) -> bool:
+        """Tell whether trying again is useless (RFC 5321 §4.2.1)."""
+        return self.code >= _PERMANENT
+
+
+async def submit(
+    settings: EmailSettings, mail: EmailMessage, recipients: Sequence[str]
+) -> list[Refusal]:
+    """Send a mail; return the recipients that were refused while others were taken.
+
+    Raises:
+        DeliveryError: no recipient was taken, or the end is unknown.
+
+    """
+    octets = await asyncio.to_thread(mail.as_bytes)
+    async with _connection(settings) as smtp:
+        with_size = smtp.supports_extension("size")
+        options = [f"SIZE={len(octets)}"] if with_size else []
+        try:
+            await smtp.mail(settings.sender, options=options)
+            refusals = await _offer(smtp, recipients)
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise _not_taken(error) from None
+        if len(refusals) == len(recipients):
+            raise _all_refused(refusals)
+        await _send_data(smtp, octets, settings.data_timeout)
+        return refusals
+
+
+async def probe(settings: EmailSettings) -> None:
+    """Connect, greet and log in; send nothing.
+
+    Raises:
+        DeliveryError: that failed.
+
+    """
+    async with _connection(settings) as smtp:
+        try:
+            await smtp.noop()
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise _not_taken(error) from None
+
+
+@asynccontextmanager
+async def _connection(settings: EmailSettings) -> AsyncIterator[aiosmtplib.SMTP]:
+    """Connect and log in; hang up at the end."""
+    smtp = _client(settings)
+    try:
+        try:
+            async with asyncio.timeout(settings.timeout * 2):
+                await smtp.connect()
+                await smtp.ehlo()
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise _not_taken(error) from None
+        yield smtp
+        await _quit(smtp)
+    finally:
+        smtp.close()
+
+
+def _client(settings: EmailSettings) -> aiosmtplib.SMTP:
+    password = settings.password
+    return aiosmtplib.SMTP(
+        hostname=settings.host,
+        port=settings.port,
+        username=settings.username,
+        password=password.get_secret_value() if password else None,
+        local_hostname=settings.domain,
+        timeout=settings.timeout,
+        use_tls=settings.security == "tls",
+        start_tls=settings.security == "starttls",
+        tls_context=None if settings.security == "none" else settings.tls_context(),
+    )
+
+
+async def _offer(smtp: aiosmtplib.SMTP, recipients: Sequence[str]) -> list[Refusal]:
+    """Name the recipients; return those that the server refused."""
+    refusals = []
+    for address in recipients:
+        try:
+            await smtp.rcpt(address)
+        except aiosmtplib.SMTPRecipientRefused as error:
+            refusals.append(Refusal(address=address, code=error.code))
+    return refusals
+
+
+async def _send_data(smtp: aiosmtplib.SMTP, octets: bytes, timeout: float) -> None:  # noqa: ASYNC109 (handed to the library, per reply)
+    """Send the mail itself; from here on a lost connection leaves the end unknown."""
+    try:
+        await smtp.data(octets, timeout=timeout)
+    except aiosmtplib.SMTPResponseException as error:
+        raise _refused("smtp_data_refused", error.code) from None
+    except (aiosmtplib.SMTPException, OSError) as error:
+        kind = type(error).__name__
+        text = f"no reply to the mail's end ({kind}): it may have been taken"
+        raise DeliveryError(
+            "smtp_unknown", text, retryable=True, unknown=True
+        ) from None
+
+
+async def _quit(smtp: aiosmtplib.SMTP) -> None:
+    """Say goodbye; the mail has been taken, so nothing here is an error."""
+    try:
+        await smtp.quit(timeout=2.0)
+    except (aiosmtplib.SMTPException, OSError):
+        return
+
+
+def _not_taken(error: Exception) -> DeliveryError:
+    """Judge an error that came before the mail was sent."""
+    if isinstance(error, aiosmtplib.SMTPAuthenticationError):
+        text = f"login refused ({error.code}): check username and password"
+        return DeliveryError("smtp_login", text, retryable=True, account=True)
+    if isinstance(error, aiosmtplib.SMTPNotSupported):
+        text = f"{error}: check security, username and password"
+        return DeliveryError("smtp_login", text, retryable=True, account=True)
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return _refused("smtp_refused", error.code)
+    text = f"no connection ({type(error).__name__}): check host, port and security"
+    return DeliveryError("smtp_unreachable", text, retryable=True)
+
+
+def _refused(code: str, reply: int) -> DeliveryError:
+    return DeliveryError(code, f"server says {reply}", retryable=reply < _PERMANENT)
+
+
+def _all_refused(refusals: Sequence[Refusal]) -> DeliveryError:
+    """Judge a mail that nobody gets: worth another try if one refusal is temporary."""
+    codes = ", ".join(str(refusal.code) for refusal in refusals)
+    return DeliveryError(
+        "smtp_recipients_refused",
+        f"no recipient taken ({codes})",
+        retryable=not all(refusal.is_permanent for refusal in refusals),
+    )
