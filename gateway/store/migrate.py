@@ -95,3 +95,18 @@ def alembic_config() -> Config:
     configuration = config.Config()
     configuration.set_main_option("script_location", str(HERE))
     return configuration
+
+
+def prepare(url: str) -> None:
+    """Make sure that the daemon can work: a new or embedded database is migrated.
+
+    A PostgreSQL database in use is not: other nodes may run another version.
+
+    Raises:
+        SchemaMismatch: a newer gateway wrote it, or `gateway migrate` is due.
+
+    """
+    if url.startswith("sqlite") or current_revision(url) is None:
+        upgrade(url)
+    else:
+        require_current(url)

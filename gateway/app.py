@@ -1,0 +1,334 @@
+"""The composition root: builds a gateway from its settings, runs it, stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import aiohttp
+import structlog
+from aiohttp import web
+
+from gateway import audit, delivering, inbox, outbox, records
+from gateway.attachments import AttachmentStore
+from gateway.breaker import Breaker
+from gateway.cases import Numbering
+from gateway.channel import Channel
+from gateway.clock import Clock, SystemClock
+from gateway.config import Settings
+from gateway.connector import Connector
+from gateway.courier import Courier, Target
+from gateway.fetch import Fetcher, claim_errands
+from gateway.host import PluginHost
+from gateway.inbox import DiskGate, Inbox
+from gateway.metrics import Metrics
+from gateway.model import ChannelId, ServiceId
+from gateway.pipeline import Pipeline, claim_arrived
+from gateway.plugin import Context
+from gateway.readiness import Monitor
+from gateway.receiving import Receivers
+from gateway.records import City, Recorder
+from gateway.state import StoredState
+from gateway.store import Store, open_store
+from gateway.store.migrate import prepare
+from gateway.texts import Texts
+from gateway.watchdog import LoopWatchdog
+from gateway.web import Ops, make_app
+from gateway.workers import Crew, Pace, Worker
+
+log = structlog.get_logger()
+
+DRAIN_SECONDS = 20.0
+"""How long a graceful stop may take (`TimeoutStopSec` of the unit is longer)."""
+
+_FETCH_SECONDS = 600.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Parts:
+    """What varies between the daemon and a simulation."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    chance: random.Random = field(default_factory=random.SystemRandom)
+    store: Store | None = None
+
+
+class Gateway:
+    """One gateway: all its parts, and no globals."""
+
+    def __init__(
+        self, settings: Settings, host: PluginHost, parts: Parts | None = None
+    ) -> None:
+        """Prepare a gateway; nothing is opened before `running`."""
+        parts = parts or Parts()
+        self.settings = settings
+        self.host = host
+        self.metrics = Metrics()
+        self.port: int | None = None
+        self._clock = parts.clock
+        self._chance = parts.chance
+        self._given_store = parts.store
+        self.channels: dict[ChannelId, Channel[Any]] = {}
+        self.connectors: dict[ServiceId, list[Connector[Any]]] = {}
+        self.breakers: dict[str, Breaker] = {}
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Gateway]:
+        """Run everything inside the block; drain on the way out."""
+        async with contextlib.AsyncExitStack() as stack:
+            await self._open(stack)
+            await self._start(stack)
+            yield self
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
+        """Open database, files and network."""
+        settings = self.settings
+        self.store = self._given_store or self._open_store()
+        stack.push_async_callback(asyncio.to_thread, self.store.close)
+        self.store.on_group = self.metrics.commit_group.observe
+        self.crew = Crew(self.store, self._clock, pace_of(settings), self._chance)
+        gate = DiskGate(data_folder(settings), settings.web.min_free_bytes, self._clock)
+        self.inbox = Inbox(self.store, gate, self.crew.wakeups.wake)
+        self.inbox.on_accepted = self.metrics.count_accepted
+        folder = data_folder(settings) / "attachments"
+        self.attachments = AttachmentStore(folder, settings.attachments.max_bytes)
+        self.http = await stack.enter_async_context(_client())
+        self.host.bind(self._contexts())
+        self._make_channels(stack)
+        self._make_connectors(stack)
+        self.watchdog = LoopWatchdog()
+        self.monitor = Monitor(self, gate)
+
+    def _open_store(self) -> Store:
+        settings = self.settings.store
+        url = settings.resolved_url
+        prepare(url)
+        return open_store(
+            url,
+            self._clock,
+            seal=audit.seal,
+            threads=settings.threads,
+            exclusive=True,
+        )
+
+    def _contexts(self) -> Mapping[str, Context[Any]]:
+        return {
+            name: self._context(name, section)
+            for name, section in self.settings.plugins.items()
+        }
+
+    def _context(self, name: str, section: Any, scope: str = "") -> Context[Any]:
+        return Context(
+            config=section,
+            http=self.http,
+            inbox=self.inbox,
+            state=StoredState(self.store, scope or name),
+            clock=self._clock,
+            log=structlog.get_logger().bind(plugin=name),
+        )
+
+    def _make_channels(self, stack: contextlib.AsyncExitStack) -> None:
+        types = self.host.channel_types()
+        for channel_id, each in self.settings.channels.items():
+            owner = self.host.owner_of_channel(each.type)
+            context = self._context(
+                owner, self.settings.plugins[owner], f"{owner}/{channel_id}"
+            )
+            channel = types[each.type].factory(channel_id, each.config, context)
+            self.channels[channel_id] = channel
+            stack.push_async_callback(channel.close)
+
+    def _make_connectors(self, stack: contextlib.AsyncExitStack) -> None:
+        types = self.host.connector_types()
+        for service_id, service in self.settings.services.items():
+            made = self.connectors.setdefault(service_id, [])
+            for each in service.connectors:
+                owner = self.host.owner_of_connector(each.type)
+                context = self._context(owner, self.settings.plugins[owner])
+                connector = types[each.type].factory(service_id, each.config, context)
+                made.append(connector)
+                stack.push_async_callback(connector.close)
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        """Start the plugins, the workers, the receivers and, last, the web edge."""
+        self._add_workers()
+        await asyncio.to_thread(self.attachments.sweep)
+        stack.push_async_callback(self.host.shutdown)
+        await self.host.startup()
+        self.watchdog.start()
+        stack.callback(self.watchdog.stop)
+        alone = self.store.dialect == "sqlite"
+        work = asyncio.create_task(self.crew.run(alone=alone), name="crew")
+        stack.push_async_callback(self._drain, work)
+        receivers = Receivers(self.crew, self.channels)
+        receiving = asyncio.create_task(receivers.run(), name="receivers")
+        stack.push_async_callback(_cancelled, receiving)
+        await self._serve(stack)
+        self.tasks = (work, receiving)
+
+    async def _drain(self, work: asyncio.Task[None]) -> None:
+        await self.crew.drain(DRAIN_SECONDS)
+        await _cancelled(work)
+
+    def _add_workers(self) -> None:
+        settings = self.settings
+        self.recorder = Recorder(city_of(settings))
+        pipeline = Pipeline(
+            self.crew,
+            self.host,
+            self.recorder,
+            self.metrics,
+            channels=self.channels,
+            connectors=self.connectors,
+            default_service=settings.gateway.default_service,
+        )
+        self.crew.add(
+            Worker(
+                self.crew,
+                inbox.PROCESS,
+                claim=claim_arrived,
+                handle=pipeline.handle,
+                concurrency=settings.pipeline.concurrency,
+                timeout=settings.outbox.lease_seconds / 2,
+            )
+        )
+        for channel_id, channel in self.channels.items():
+            self._add_fetcher(channel_id, channel)
+            target = delivering.to_channel(channel_id, channel, self._packing())
+            self._add_courier(target)
+        for service_id, connectors in self.connectors.items():
+            name = settings.services[service_id].name
+            target = delivering.to_service(
+                service_id, name, connectors[0], self._packing()
+            )
+            self._add_courier(target)
+
+    def _packing(self) -> delivering.Packing:
+        return delivering.Packing(self.attachments, Texts(self.settings.gateway.language))
+
+    def _add_fetcher(self, channel_id: ChannelId, channel: Channel[Any]) -> None:
+        settings = self.settings
+        fetcher = Fetcher(
+            self.crew,
+            channel.fetch,
+            self.attachments,
+            max_age=timedelta(hours=settings.attachments.max_age_hours),
+        )
+        worker = Worker(
+            self.crew,
+            records.fetch_queue(channel_id),
+            claim=claim_errands,
+            handle=fetcher.handle,
+            concurrency=settings.outbox.concurrency,
+            timeout=_FETCH_SECONDS,
+        )
+        self.crew.add(worker)
+
+    def _add_courier(self, target: Target) -> None:
+        settings = self.settings.outbox
+        breaker = Breaker(
+            self._clock,
+            failures=settings.breaker_failures,
+            seconds=settings.breaker_seconds,
+        )
+        self.breakers[target.name] = breaker
+        courier = Courier(
+            target,
+            self.crew,
+            breaker,
+            self.metrics,
+            max_age=timedelta(hours=settings.max_age_hours),
+            timeout=settings.lease_seconds / 2,
+        )
+        worker = Worker(
+            self.crew,
+            outbox.queue_of(target.name),
+            claim=outbox.claim_parcels,
+            handle=courier.handle,
+            concurrency=settings.concurrency,
+            # The courier's own limit is on the send; recording must still fit in.
+            timeout=settings.lease_seconds,
+            gate=lambda: breaker.room(settings.concurrency),
+        )
+        self.crew.add(worker)
+
+    async def _serve(self, stack: contextlib.AsyncExitStack) -> None:
+        settings = self.settings.web
+        routes = [(i, r) for i, c in self.channels.items() for r in c.routes()]
+        ops = Ops(
+            readiness=self.monitor.readiness,
+            refresh_metrics=self.monitor.refresh_metrics,
+        )
+        app = make_app(
+            routes, ops, self.metrics, max_body_bytes=settings.max_body_bytes
+        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        site = web.TCPSite(runner, settings.host, settings.port)
+        await site.start()
+        self.port = runner.addresses[0][1]
+        log.info("ready", host=settings.host, port=self.port)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _client() -> aiohttp.ClientSession:
+    """Return the shared client: no proxy from the environment, no cookies kept."""
+    return aiohttp.ClientSession(
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=30, sock_connect=5),
+    )
+
+
+def data_folder(settings: Settings) -> Path:
+    """Return the folder of database and attachments; make it if it is not there."""
+    folder = Path(settings.store.data)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    return folder
+
+
+def pace_of(settings: Settings) -> Pace:
+    """Return how the workers behave."""
+    return Pace(
+        lease=settings.outbox.lease_seconds,
+        poll=settings.pipeline.poll_seconds,
+        max_crashes=settings.pipeline.max_crashes,
+        backoff=settings.outbox.backoff_seconds,
+        backoff_cap=settings.outbox.backoff_cap_seconds,
+    )
+
+
+def city_of(settings: Settings) -> City:
+    """Return what the record needs to know of the city."""
+    gateway = settings.gateway
+    return City(
+        texts=Texts(gateway.language),
+        services={key: each.name for key, each in settings.services.items()},
+        numbering=Numbering(
+            pattern=gateway.case_pattern, timezone=ZoneInfo(gateway.timezone)
+        ),
+        join=timedelta(minutes=gateway.join_minutes),
+        acknowledge=gateway.acknowledge,
+        wait_for_attachments=timedelta(seconds=settings.attachments.wait_seconds),
+    )
+
+
+def failed_task(tasks: Sequence[asyncio.Task[None]]) -> BaseException | None:
+    """Return what ended one of the daemon's tasks before its time, if anything."""
+    for task in tasks:
+        if task.done() and not task.cancelled():
+            return task.exception() or RuntimeError(f"{task.get_name()} ended")
+    return None

@@ -1,0 +1,146 @@
+"""Makes targets of channels and connectors: parcels become what these take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from gateway import texts
+from gateway.attachments import AttachmentStore
+from gateway.channel import Channel
+from gateway.connector import Connector
+from gateway.courier import Target
+from gateway.errors import DeliveryError
+from gateway.model import (
+    Attachment,
+    AttachmentState,
+    ChannelId,
+    Enclosure,
+    Handover,
+    Outgoing,
+    Receipt,
+    ServiceId,
+)
+from gateway.outbox import CHANNEL, SERVICE, Parcel
+from gateway.texts import Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Turns stored attachments into enclosures, and names those that are missing."""
+
+    attachments: AttachmentStore
+    texts: Texts
+
+    def enclosures(self, parcel: Parcel) -> tuple[Enclosure, ...]:
+        """Return the files that can go along."""
+        return tuple(
+            self._enclosure(position, attachment, str(attachment.sha256))
+            for position, attachment in enumerate(parcel.attachments, start=1)
+            if attachment.state is AttachmentState.STORED
+        )
+
+    def _enclosure(
+        self, position: int, attachment: Attachment, sha256: str
+    ) -> Enclosure:
+        return Enclosure(
+            name=attachment.name or f"allegato-{position}",
+            media_type=attachment.media_type,
+            size=attachment.size or 0,
+            sha256=sha256,
+            path=self.attachments.path(sha256),
+        )
+
+    def missing(self, parcel: Parcel) -> tuple[str, ...]:
+        """Say which files can't go along, and why."""
+        say = {
+            AttachmentState.PENDING: texts.PENDING_ATTACHMENT,
+            AttachmentState.LOST: texts.LOST_ATTACHMENT,
+        }
+        return tuple(
+            self.texts.say(say[attachment.state], name=attachment.name or position)
+            for position, attachment in enumerate(parcel.attachments, start=1)
+            if attachment.state in say
+        )
+
+
+def to_service(
+    service: ServiceId, name: str, connector: Connector[Any], packing: Packing
+) -> Target:
+    """Return the target of a service, reached by ``connector``."""
+
+    def handover(parcel: Parcel) -> Handover:
+        if parcel.case is None:
+            text = f"delivery {parcel.id} belongs to no case"
+            raise DeliveryError("no_case", text, retryable=False)
+        return Handover(
+            delivery_id=parcel.id,
+            attempt=parcel.claim.attempt,
+            created_at=parcel.created_at,
+            service=service,
+            service_name=name,
+            case=parcel.case,
+            message=parcel.message,
+            enclosures=packing.enclosures(parcel),
+            missing=packing.missing(parcel),
+            follow_up=parcel.purpose == "follow-up",
+            maybe_sent=parcel.maybe_sent,
+        )
+
+    async def send(parcel: Parcel) -> Receipt:
+        return await connector.deliver(handover(parcel))
+
+    async def resolve(parcel: Parcel) -> Receipt | None:
+        return await connector.resolve(handover(parcel))
+
+    return Target(
+        name=f"{SERVICE}:{service}",
+        semantics=connector.semantics,
+        grace=timedelta(seconds=connector.grace_seconds),
+        send=send,
+        resolve=resolve,
+    )
+
+
+def to_channel(
+    channel_id: ChannelId, channel: Channel[Any], packing: Packing
+) -> Target:
+    """Return the target of the citizens of a channel."""
+
+    def outgoing(parcel: Parcel) -> Outgoing:
+        enclosures = packing.enclosures(parcel)
+        notes = list(packing.missing(parcel))
+        if enclosures and not channel.sends_attachments:
+            note = packing.texts.say(texts.NOT_CARRIED, count=len(enclosures))
+            notes, enclosures = [*notes, note], ()
+        return Outgoing(
+            delivery_id=parcel.id,
+            attempt=parcel.claim.attempt,
+            created_at=parcel.created_at,
+            to=parcel.to,
+            text=_paragraphs(parcel.message.text, notes),
+            enclosures=enclosures,
+            quote=parcel.quote,
+            case_number=parcel.case.number if parcel.case else "",
+            maybe_sent=parcel.maybe_sent,
+        )
+
+    async def send(parcel: Parcel) -> Receipt:
+        return await channel.send(outgoing(parcel))
+
+    async def resolve(parcel: Parcel) -> Receipt | None:
+        return await channel.resolve(outgoing(parcel))
+
+    return Target(
+        name=f"{CHANNEL}:{channel_id}",
+        semantics=channel.semantics,
+        grace=timedelta(seconds=channel.grace_seconds),
+        send=send,
+        resolve=resolve,
+    )
+
+
+def _paragraphs(text: str, notes: Sequence[str]) -> str:
+    return "\n\n".join([text, *notes])

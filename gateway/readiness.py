@@ -1,0 +1,107 @@
+"""Whether this node should get traffic, and how each of its parts is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from gateway import inbox, jobs
+from gateway.errors import StoreError, StoreFull
+from gateway.jobs import QueueDepth
+from gateway.model import Health, HealthStatus
+from gateway.web import Readiness
+
+if TYPE_CHECKING:
+    from gateway.app import Gateway
+    from gateway.inbox import DiskGate
+
+_ORDER = [HealthStatus.OK, HealthStatus.DEGRADED, HealthStatus.DOWN]
+
+
+class Monitor:
+    """Looks at the parts of a gateway when somebody asks."""
+
+    def __init__(self, gateway: Gateway, gate: DiskGate) -> None:
+        """Watch ``gateway``."""
+        self._gateway = gateway
+        self._gate = gate
+
+    async def readiness(self) -> Readiness:
+        """Judge the node: not ready means that it can't accept or does not work on."""
+        gateway = self._gateway
+        reasons: list[str] = []
+        depths = await self._depths(reasons)
+        process = depths.get(inbox.PROCESS)
+        age = process.oldest_ready_age.total_seconds() if process else 0.0
+        limit = gateway.settings.health.max_ready_age_seconds
+        if age > limit:
+            reasons.append(f"the oldest message has waited {age:.0f} s (limit {limit} s)")
+        if gateway.crew.stopping.is_set():
+            reasons.append("stopping")
+        loop = gateway.watchdog.health()
+        if loop.status is HealthStatus.DOWN:
+            reasons.append(loop.text)
+        self._require_room(reasons)
+        plugins = await gateway.host.check_health()
+        channels = {str(key): each.health() for key, each in gateway.channels.items()}
+        targets = {key: each.state.value for key, each in gateway.breakers.items()}
+        healths = [loop, *plugins.values(), *channels.values()]
+        return Readiness(
+            ready=not reasons,
+            status=_worst(healths, targets, ready=not reasons),
+            reasons=tuple(reasons),
+            oldest_ready_seconds=age,
+            plugins=_shown(plugins),
+            channels=_shown(channels),
+            targets=targets,
+            queues={queue: _depth(depth) for queue, depth in depths.items()},
+        )
+
+    def _require_room(self, reasons: list[str]) -> None:
+        try:
+            self._gate.require_room()
+        except StoreFull as error:
+            reasons.append(str(error))
+
+    async def _depths(self, reasons: list[str]) -> Mapping[str, QueueDepth]:
+        try:
+            async with asyncio.timeout(5):
+                return await self._gateway.store.read(jobs.depths)
+        except (StoreError, TimeoutError) as error:
+            reasons.append(f"the database does not answer: {error}")
+            return {}
+
+    async def refresh_metrics(self) -> None:
+        """Bring the gauges up to date."""
+        for queue, depth in (await self._depths([])).items():
+            self._gateway.metrics.set_queue(queue, depth)
+        for target, breaker in self._gateway.breakers.items():
+            is_open = breaker.state.value != "closed"
+            self._gateway.metrics.breaker.labels(target).set(is_open)
+
+
+def _worst(
+    healths: list[Health], targets: Mapping[str, str], *, ready: bool
+) -> HealthStatus:
+    if not ready:
+        return HealthStatus.DOWN
+    worst = max((_ORDER.index(health.status) for health in healths), default=0)
+    if any(state != "closed" for state in targets.values()):
+        worst = max(worst, 1)
+    return _ORDER[min(worst, 1)]
+
+
+def _shown(healths: Mapping[str, Health]) -> dict[str, dict[str, str]]:
+    return {
+        name: {"status": health.status.value, "text": health.text}
+        for name, health in healths.items()
+    }
+
+
+def _depth(depth: QueueDepth) -> dict[str, float]:
+    return {
+        "open": depth.open,
+        "dead": depth.dead,
+        "oldest_ready_seconds": depth.oldest_ready_age.total_seconds(),
+    }
