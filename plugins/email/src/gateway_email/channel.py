@@ -67,9 +67,9 @@ class EmailChannel(Channel[EmailChannelConfig]):
         """
         async with open_mailbox(self.config) as mailbox:
             await mailbox.make_done_folder()
+            known = (0, 0)
             while True:
-                await self._collect(mailbox)
-                self._seen_alive = self.context.clock.monotonic()
+                known = await self._collect_all(mailbox, known)
                 await mailbox.wait_for_news(self.config.idle_seconds)
 
     def parse(self, inbound: Inbound) -> Message:
@@ -140,10 +140,22 @@ class EmailChannel(Channel[EmailChannelConfig]):
             return Health(status=HealthStatus.DEGRADED, text=text)
         return Health(status=HealthStatus.OK, text=text)
 
+    async def _collect_all(
+        self, mailbox: Mailbox, known: tuple[int, int]
+    ) -> tuple[int, int]:
+        """Collect until nothing has come in meanwhile; return the position reached."""
+        self._too_large = await mailbox.count_larger(self.config.max_bytes)
+        await mailbox.select()
+        while mailbox.position != known:
+            known = mailbox.position
+            await self._collect(mailbox)
+            await mailbox.select()
+        self._seen_alive = self.context.clock.monotonic()
+        return known
+
     async def _collect(self, mailbox: Mailbox) -> None:
         """Take in all mail above the cursor."""
-        cursor = await self._cursor(mailbox)
-        uids = await mailbox.uids_after(cursor)
+        uids = await mailbox.uids_after(await self._cursor(mailbox))
         for start in range(0, len(uids), _BATCH):
             await self._collect_batch(mailbox, uids[start : start + _BATCH])
         self._too_large = await mailbox.count_larger(self.config.max_bytes)

@@ -22,6 +22,7 @@ from pymap.backend.dict import Config, Identity, Login
 from pymap.concurrent import Subsystem
 from pymap.imap import IMAPServer
 from pymap.parsing.message import AppendMessage
+from pymap.parsing.specials import FetchRequirement
 from pymap.user import UserMetadata
 from pysasl.hashing import Cleartext
 
@@ -96,6 +97,16 @@ class MailServer:
         nudge = asyncio.create_task(self._nudge(_base(address)))
         self._nudges.add(nudge)
         nudge.add_done_callback(self._nudges.discard)
+
+    async def mails(self, address: str, folder: str = "INBOX") -> list[bytes]:
+        """Return the mails in a folder of an account, oldest first."""
+        async with self._identity(_base(address)).new_session() as session:
+            mailbox = await session.mailbox_set.get_mailbox(folder)
+            loaded = [
+                await message.load_content(FetchRequirement.CONTENT)
+                async for message in mailbox.messages()
+            ]
+        return [bytes(message.get_body(binary=True)) for message in loaded]
 
     async def _nudge(self, account: str) -> None:
         """Wake idlers once more.
@@ -183,7 +194,7 @@ class _Handler:
         """Take any known account with its password."""
         del server, session, envelope, mechanism
         known = self._server.admits(data.login, data.password)
-        return smtp.AuthResult(success=known)
+        return smtp.AuthResult(success=known, handled=False)
 
 
 def _session(handler: _Handler) -> smtp.SMTP:

@@ -41,12 +41,18 @@ class Mailbox:
     def __init__(self, config: EmailChannelConfig) -> None:
         """Prepare; the connection is opened by `connect`."""
         self.uid_validity = 0
+        self._uid_next = 0
         self._config = config
         self._lost = asyncio.get_running_loop().create_future()
         self._client: aioimaplib.IMAP4 | None = None
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """Return UIDVALIDITY and UIDNEXT as of the last `select`."""
+        return self.uid_validity, self._uid_next
+
     async def connect(self) -> None:
-        """Connect, log in, select the folder."""
+        """Connect, log in and select the folder."""
         config = self._config
         tls = config.tls_context() if config.security == "tls" else None
         self._client = client = aioimaplib.IMAP4(
@@ -59,8 +65,18 @@ class Mailbox:
         await self._run("connect", client.wait_hello_from_server())
         password = config.password.get_secret_value()
         await self._command("login", client.login(config.username, password))
-        lines = await self._command("select", client.select(_quoted(config.folder)))
-        self.uid_validity = _uid_validity(lines)
+        await self.select()
+
+    async def select(self) -> None:
+        """Select the folder, also again: `position` is then what we know of.
+
+        IDLE reports only what no earlier response did, and aioimaplib drops a report
+        that comes with another command. After a SELECT nothing can be missed.
+        """
+        folder = _quoted(self._config.folder)
+        lines = await self._command("select", self._connected().select(folder))
+        self.uid_validity = _response_code(lines, b"UIDVALIDITY")
+        self._uid_next = _response_code(lines, b"UIDNEXT")
 
     async def make_done_folder(self) -> None:
         """Make the folder for what is done; that it is there already is no error."""
@@ -223,12 +239,13 @@ def _quoted(name: str) -> str:
     return f'"{escaped}"'
 
 
-def _uid_validity(lines: Sequence[bytes]) -> int:
+def _response_code(lines: Sequence[bytes], name: bytes) -> int:
+    """Return the number in ``[NAME number]`` (RFC 3501 §7.1)."""
     for line in lines:
-        _, found, rest = bytes(line).partition(b"[UIDVALIDITY ")
+        _, found, rest = bytes(line).partition(b"[" + name + b" ")
         if found:
             return int(rest.partition(b"]")[0])
-    raise MailboxError("imap_select", "the server names no UIDVALIDITY")
+    raise MailboxError("imap_select", f"the server names no {name.decode()}")
 
 
 def _numbers(line: bytes) -> list[bytes]:

@@ -47,7 +47,7 @@ def render_handover(
     mail["Subject"] = _handover_subject(handover)
     mail["X-Gateway-Case"] = clean(handover.case.number)
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(_handover_text(handover, contents))
+    mail.set_content(_sendable(_handover_text(handover, contents)))
     _attach(mail, contents)
     return mail
 
@@ -63,7 +63,7 @@ def render_outgoing(
     mail["X-Auto-Response-Suppress"] = "All"
     _thread(mail, outgoing.quote)
     too_large = _lines("Allegati troppo grandi per l'e-mail:", _too_large(contents))
-    mail.set_content("\n".join([outgoing.text, *too_large]))
+    mail.set_content(_sendable("\n".join([outgoing.text, *too_large])))
     _attach(mail, contents)
     return mail
 
@@ -177,6 +177,11 @@ def _named(enclosure: Enclosure) -> str:
 
 def _too_large(contents: Sequence[Content]) -> list[str]:
     return [_named(enclosure) for enclosure, octets in contents if octets is None]
+
+
+def _sendable(text: str) -> str:
+    """Return ``text`` with lone surrogates, which UTF-8 can't hold, replaced."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
 def _attach(mail: EmailMessage, contents: Sequence[Content]) -> None:

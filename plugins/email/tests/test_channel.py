@@ -1,0 +1,286 @@
+"""The channel against the mail server of the plugin."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from gateway.errors import StoreUnavailable
+from gateway.model import Address, DeliveryId, HealthStatus, Outgoing, ReceiptStatus
+from gateway.plugin import Context
+from gateway_email import EmailChannel, EmailSettings
+from gateway_email.devserver import MailServer
+from gateway_email.imap import MailboxError, open_mailbox
+
+MakeChannel = Callable[..., EmailChannel]
+URP = "urp@comune.test"
+
+
+def _mail(number: int) -> bytes:
+    return f"From: a{number}@example.it\r\nSubject: {number}\r\n\r\nCiao.\r\n".encode()
+
+
+@asynccontextmanager
+async def _receiving(channel: EmailChannel) -> AsyncIterator[asyncio.Task[None]]:
+    """Run ``receive`` once in the background."""
+    task = asyncio.create_task(channel.receive())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError, MailboxError, StoreUnavailable):
+            await task
+
+
+async def _uids(channel: EmailChannel, **changes: Any) -> list[int]:
+    """Return what is in a folder of the server."""
+    config = channel.config.model_copy(update=changes)
+    async with open_mailbox(config) as mailbox:
+        return await mailbox.uids_after(0)
+
+
+async def test_waiting_mail_is_stored_with_place_and_sender(
+    server: MailServer, channel: MakeChannel, inbox: Any
+) -> None:
+    """Mail that was there before is taken in, byte for byte."""
+    await server.deliver(URP, _mail(1))
+    async with _receiving(channel(port=server.imap_port)):
+        await inbox.wait_for(1)
+
+    [item] = inbox.items
+    folder, validity, uid = item.external_id.split(":")
+    assert ("INBOX", True, "101") == (folder, validity.isdigit(), uid)
+    assert item.sender == "mailto:a1@example.it"
+    assert [_mail(1)] == list(inbox.originals.values())
+
+
+async def test_new_mail_is_pushed(
+    server: MailServer, channel: MakeChannel, inbox: Any
+) -> None:
+    """IDLE brings mail within a second, without polling."""
+    async with _receiving(channel(port=server.imap_port)):
+        for number in range(1, 4):
+            await server.deliver(URP, _mail(number))
+            start = time.monotonic()
+            await inbox.wait_for(number)
+
+            assert time.monotonic() - start < 1
+
+
+async def test_collected_mail_is_moved_after_it_is_stored(
+    server: MailServer, channel: MakeChannel, inbox: Any, state: Any
+) -> None:
+    """The folder is empty afterwards, the folder for what is done is not."""
+    posta = channel(port=server.imap_port, done_folder="Fatto")
+    await server.deliver(URP, _mail(1))
+    async with _receiving(posta), asyncio.timeout(5):
+        while not state.values:
+            await asyncio.sleep(0.01)
+
+    assert [] == await _uids(posta)
+    assert [101] == await _uids(posta, folder="Fatto")
+    assert len(inbox.originals) == 1
+
+
+async def test_nothing_is_moved_before_it_is_stored(
+    server: MailServer, channel: MakeChannel, inbox: Any
+) -> None:
+    """If the store is away, mail stays where it is and comes in later."""
+    posta = channel(port=server.imap_port, done_folder="Fatto")
+    await server.deliver(URP, _mail(1))
+    inbox.failures = 1
+    with pytest.raises(StoreUnavailable):
+        await posta.receive()
+
+    assert [101] == await _uids(posta)
+    async with _receiving(posta):
+        await inbox.wait_for(1)
+
+
+async def test_crash_between_store_and_move_gives_one_message(
+    server: MailServer, channel: MakeChannel, inbox: Any, monkeypatch: Any
+) -> None:
+    """The same external id comes again, and the gateway knows it."""
+    posta = channel(port=server.imap_port, done_folder="Fatto")
+    await server.deliver(URP, _mail(1))
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway_email.imap.Mailbox.mark_done", _die)
+        with pytest.raises(MailboxError, match="killed"):
+            await posta.receive()
+    async with _receiving(posta), asyncio.timeout(5):
+        while inbox.calls < 2 or await _uids(posta):
+            await asyncio.sleep(0.01)
+
+    assert len(inbox.items) == 1
+
+
+async def _die(*_: object) -> None:
+    code = "killed"
+    raise MailboxError(code, "by the test")
+
+
+async def test_crash_between_move_and_cursor_gives_one_message(
+    server: MailServer, channel: MakeChannel, inbox: Any, state: Any
+) -> None:
+    """A cursor that was not written costs nothing but another look."""
+    posta = channel(port=server.imap_port)
+    await server.deliver(URP, _mail(1))
+    state.failures = 1
+    with pytest.raises(StoreUnavailable):
+        await posta.receive()
+    await server.deliver(URP, _mail(2))
+    async with _receiving(posta):
+        await inbox.wait_for(2)
+
+    assert [_mail(1), _mail(2)] == list(inbox.originals.values())
+
+
+async def test_restart_begins_after_the_cursor(
+    server: MailServer, channel: MakeChannel, inbox: Any, state: Any
+) -> None:
+    """What was done before a restart is not fetched again."""
+    posta = channel(port=server.imap_port)
+    await server.deliver(URP, _mail(1))
+    async with _receiving(posta), asyncio.timeout(5):
+        while not state.values:
+            await asyncio.sleep(0.01)
+    await server.deliver(URP, _mail(2))
+    async with _receiving(posta):
+        await inbox.wait_for(2)
+
+    assert inbox.calls == 2
+
+
+async def test_renumbered_folder_is_read_again(
+    server: MailServer, channel: MakeChannel, inbox: Any, state: Any
+) -> None:
+    """Another UIDVALIDITY makes the cursor void: nothing is missed."""
+    key = "imap:posta:INBOX"
+    await state.put(key, {"uid_validity": 1, "uid": 5_000})
+    await server.deliver(URP, _mail(1))
+    async with _receiving(channel(port=server.imap_port)):
+        await inbox.wait_for(1)
+
+    assert len(inbox.items) == 1
+
+
+async def test_more_mail_than_a_batch_comes_in_order(
+    server: MailServer, channel: MakeChannel, inbox: Any
+) -> None:
+    """A full mailbox is taken in oldest first."""
+    for number in range(120):
+        await server.deliver(URP, _mail(number))
+    async with _receiving(channel(port=server.imap_port)):
+        await inbox.wait_for(120)
+
+    assert [_mail(number) for number in range(120)] == list(inbox.originals.values())
+
+
+async def test_too_large_mail_stays_visible_and_blocks_nothing(
+    server: MailServer, channel: MakeChannel, inbox: Any
+) -> None:
+    """It is left in the folder, the health says so, the next mail comes in."""
+    posta = channel(port=server.imap_port, max_bytes=1_000, done_folder="Fatto")
+    await server.deliver(URP, _mail(1) + b"x" * 2_000)
+    await server.deliver(URP, _mail(2))
+    async with _receiving(posta), asyncio.timeout(5):
+        await inbox.wait_for(1)
+        while posta.health().status is not HealthStatus.DEGRADED:
+            await asyncio.sleep(0.01)
+
+    assert "1 mail(s) over max_bytes left in the folder" in posta.health().text
+    assert [_mail(2)] == list(inbox.originals.values())
+    assert [101] == await _uids(posta)
+
+
+async def test_health_knows_the_last_sign_of_life(
+    server: MailServer, channel: MakeChannel
+) -> None:
+    """Down before the first connection, then its age."""
+    posta = channel(port=server.imap_port)
+
+    assert posta.health().status is HealthStatus.DOWN
+    async with _receiving(posta), asyncio.timeout(5):
+        while posta.health().status is not HealthStatus.OK:
+            await asyncio.sleep(0.01)
+
+    assert posta.health().text == "last sign of life 0 s ago"
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "text"),
+    [
+        ({}, HealthStatus.OK, ""),
+        ({"password": "falsa"}, HealthStatus.DOWN, "imap_login"),
+        ({"folder": "Niente"}, HealthStatus.DOWN, "imap_select"),
+        ({"security": "tls"}, HealthStatus.DOWN, "imap_broken: connect failed"),
+        ({"port": 1}, HealthStatus.DOWN, "imap_broken: connect failed"),
+    ],
+)
+async def test_check_logs_in_and_selects(
+    server: MailServer,
+    channel: MakeChannel,
+    changes: dict[str, Any],
+    status: HealthStatus,
+    text: str,
+) -> None:
+    """A wrong password, folder, port or protection is named before the start."""
+    health = await channel(**{"port": server.imap_port, **changes}).check()
+
+    assert status is health.status
+    assert text in health.text
+
+
+@pytest.fixture
+def outgoing() -> Outgoing:
+    """An answer to a citizen."""
+    return Outgoing(
+        delivery_id=DeliveryId("0198f2a4-7c1e-7b3a-9d55-0123456789ab"),
+        attempt=1,
+        created_at=datetime(2026, 3, 29, tzinfo=UTC),
+        to=Address("mailto", "rifiuti@comune.test"),
+        text="Fatto.",
+        quote="<m1@example.it>",
+    )
+
+
+async def test_citizen_gets_the_answer_by_mail(
+    server: MailServer,
+    channel: MakeChannel,
+    context: Callable[..., Context[EmailSettings]],
+    outgoing: Outgoing,
+    inbox: Any,
+) -> None:
+    """What is sent arrives, and the receipt bears its Message-ID."""
+    citizen = channel(port=server.imap_port, username="rifiuti@comune.test")
+    sending = EmailChannel(
+        citizen.id, citizen.config, context(port=server.smtp_port)
+    )
+    async with _receiving(citizen):
+        receipt = await sending.send(outgoing)
+        await inbox.wait_for(1)
+
+    [raw] = inbox.originals.values()
+    assert receipt.status is ReceiptStatus.SENT
+    assert f"Message-ID: {receipt.external_id}".encode() in raw
+    assert b"In-Reply-To: <m1@example.it>" in raw
+
+
+async def test_stored_mail_is_parsed_and_its_attachment_streamed(
+    channel: MakeChannel,
+    fixture_bytes: Callable[[str], bytes],
+    inbound: Callable[..., Any],
+) -> None:
+    """The channel reads what it stored, and streams its parts."""
+    posta = channel(port=1)
+    item = inbound(fixture_bytes("inbound/citizen_photo.eml"))
+    photo = posta.parse(item).attachments[0]
+    chunks = [chunk async for chunk in posta.fetch(item.original, photo)]
+
+    assert photo.size == len(b"".join(chunks))
+    assert b"".join(chunks).startswith(b"\xff\xd8")

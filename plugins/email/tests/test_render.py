@@ -1,0 +1,267 @@
+"""Deliveries → mail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway.model import (
+    Address,
+    Case,
+    CaseId,
+    CaseStatus,
+    ChannelId,
+    DeliveryId,
+    Enclosure,
+    Handover,
+    Location,
+    Message,
+    MessageId,
+    Outgoing,
+    ServiceId,
+)
+from gateway_email import EmailSettings
+from gateway_email.render import message_id, render_handover, render_outgoing
+from hypothesis import given
+from hypothesis import strategies as st
+
+DELIVERY = DeliveryId("0198f2a4-7c1e-7b3a-9d55-0123456789ab")
+OURS = "<0198f2a4-7c1e-7b3a-9d55-0123456789ab@comune.test>"
+TO = ["strade@comune.test", "viabilita@comune.test"]
+
+
+def _read(mail: EmailMessage) -> EmailMessage:
+    """Send a mail through its wire form."""
+    return BytesParser(policy=policy.default).parsebytes(mail.as_bytes())
+
+
+def _text(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    text: str = body.get_content()
+    return text.replace("\r\n", "\n")
+
+
+def _enclosure(name: str = "buca.jpg", media_type: str = "image/jpeg") -> Enclosure:
+    return Enclosure(
+        name=name, media_type=media_type, size=3, sha256="ab" * 32, path=Path("unused")
+    )
+
+
+@pytest.fixture
+def outgoing(handover: Callable[..., Handover]) -> Callable[..., Outgoing]:
+    """Make an answer to a citizen."""
+
+    def make(**changes: Any) -> Outgoing:
+        values: dict[str, Any] = {
+            "delivery_id": DELIVERY,
+            "attempt": 1,
+            "created_at": handover().created_at,
+            "to": Address("mailto", "maria@example.it"),
+            "text": "La buca è stata riparata.",
+            "quote": "<m1@example.it>",
+            "case_number": "URP-2026-000123",
+        }
+        return Outgoing(**{**values, **changes})
+
+    return make
+
+
+def test_office_reads_who_when_where_and_how(
+    handover: Callable[..., Handover],
+    message: Callable[..., Message],
+    settings: Callable[..., EmailSettings],
+) -> None:
+    """The body tells the office all it needs, in Italian and local time."""
+    place = Location(
+        latitude=39.215311, longitude=9.110611, address="Via Roma 12\nCagliari"
+    )
+    delivery = handover(message=message(location=place), missing=("voce.ogg",))
+    mail = _read(
+        render_handover(
+            delivery,
+            TO,
+            settings(),
+            [(_enclosure(), b"abc"), (_enclosure("film.mp4", "video/mp4"), None)],
+        )
+    )
+
+    assert _text(mail) == (
+        "Pratica URP-2026-000123 — Ufficio Strade\n"
+        "\n"
+        "Da: Maria Deiana (393290000000)\n"
+        "Canale: WhatsApp\n"
+        "Inviato: 29/03/2026 alle 22:04\n"
+        "\n"
+        "C'è una buca in via Roma, davanti al civico 12: è pericolosa.\n"
+        "\n"
+        "Posizione: 39.215311, 9.110611, Via Roma 12 Cagliari\n"
+        "https://www.openstreetmap.org/?mlat=39.215311&mlon=9.110611"
+        "#map=18/39.215311/9.110611\n"
+        "\n"
+        "Allegati:\n"
+        "- buca.jpg (3 byte)\n"
+        "\n"
+        "Allegati troppo grandi per l'e-mail:\n"
+        "- film.mp4 (3 byte)\n"
+        "\n"
+        "Allegati non disponibili:\n"
+        "- voce.ogg\n"
+        "\n"
+        "--\n"
+        "Risponda a questa e-mail: il testo arriva al cittadino (WhatsApp).\n"
+        "Non modifichi l'indirizzo a cui risponde: contiene il codice della pratica.\n"
+    )
+    attached = [(it.get_filename(), it.get_content()) for it in mail.iter_attachments()]
+    assert [("buca.jpg", b"abc")] == attached
+
+
+def test_office_mail_is_threaded_marked_and_addressed(
+    handover: Callable[..., Handover], settings: Callable[..., EmailSettings]
+) -> None:
+    """The header fields identify delivery and case, and stop automatic answers."""
+    mail = _read(render_handover(handover(), TO, settings()))
+
+    assert {
+        "From": "URP Comune di Prova <urp@comune.test>",
+        "To": "strade@comune.test, viabilita@comune.test",
+        "Subject": "[URP-2026-000123] Nuova segnalazione — "
+        "C'è una buca in via Roma, davanti al civico 12: è…",
+        "Date": "Sun, 29 Mar 2026 20:04:05 +0000",
+        "Message-ID": OURS,
+        "X-Gateway-Delivery": DELIVERY,
+        "X-Gateway-Case": "URP-2026-000123",
+        "Auto-Submitted": "auto-generated",
+        "X-Gateway-Possible-Duplicate": None,
+    } == {
+        name: mail[name]
+        for name in (
+            "From",
+            "To",
+            "Subject",
+            "Date",
+            "Message-ID",
+            "X-Gateway-Delivery",
+            "X-Gateway-Case",
+            "Auto-Submitted",
+            "X-Gateway-Possible-Duplicate",
+        )
+    }
+    assert mail["Reply-To"].startswith("urp+")
+
+
+def test_every_attempt_is_recognisable_as_the_same(
+    handover: Callable[..., Handover], settings: Callable[..., EmailSettings]
+) -> None:
+    """Message-ID, Date and reply address stay; only the mark of doubt is added."""
+    first = render_handover(handover(), TO, settings())
+    again = render_handover(handover(attempt=2, maybe_sent=True), TO, settings())
+
+    for name in ("Message-ID", "Date", "Reply-To", "X-Gateway-Delivery"):
+        assert first[name] == again[name]
+    assert again["X-Gateway-Possible-Duplicate"] == "yes"
+    assert first["Message-ID"] == message_id(DELIVERY.upper(), "comune.test")
+
+
+def test_citizens_answer_is_short_and_threaded(
+    outgoing: Callable[..., Outgoing], settings: Callable[..., EmailSettings]
+) -> None:
+    """An answer refers to the citizen's mail and asks machines for silence."""
+    mail = _read(render_outgoing(outgoing(), settings()))
+
+    assert mail["To"] == "maria@example.it"
+    assert mail["Subject"] == "[URP-2026-000123] Risposta da URP Comune di Prova"
+    assert mail["In-Reply-To"] == "<m1@example.it>"
+    assert mail["References"] == "<m1@example.it>"
+    assert mail["Auto-Submitted"] == "auto-replied"
+    assert mail["X-Auto-Response-Suppress"] == "All"
+    assert _text(mail) == "La buca è stata riparata.\n"
+
+
+def test_quote_that_is_no_message_id_is_left_out(
+    outgoing: Callable[..., Outgoing], settings: Callable[..., EmailSettings]
+) -> None:
+    """A mailbox position (mail without Message-ID) is not put into a header."""
+    mail = render_outgoing(outgoing(quote="INBOX:7:12"), settings())
+
+    assert mail["In-Reply-To"] is None
+
+
+@pytest.mark.parametrize(
+    ("media_type", "expected"),
+    [
+        ("image/jpeg", "image/jpeg"),
+        ("message/rfc822", "application/octet-stream"),
+        ("multipart/mixed", "application/octet-stream"),
+        ("nonsense", "application/octet-stream"),
+    ],
+)
+def test_attachment_types_that_mail_can_not_carry_go_as_bytes(
+    handover: Callable[..., Handover],
+    settings: Callable[..., EmailSettings],
+    media_type: str,
+    expected: str,
+) -> None:
+    """A mail within the mail keeps its bytes under a neutral type."""
+    contents = [(_enclosure("a.eml", media_type), b"From: x\n\ny\n")]
+    mail = _read(render_handover(handover(), TO, settings(), contents))
+    [attachment] = mail.iter_attachments()
+
+    assert expected == attachment.get_content_type()
+    assert attachment.get_payload(decode=True) == b"From: x\n\ny\n"
+
+
+@given(name=st.text(max_size=80), text=st.text(max_size=200))
+def test_no_text_of_a_citizen_breaks_the_header(name: str, text: str) -> None:
+    """Line ends, controls and surrogates in names and texts add no field."""
+    handover = _plain_handover(name, text)
+    settings = EmailSettings.model_validate(
+        {
+            "host": "localhost",
+            "sender": "urp@comune.test",
+            "reply_to": "urp@comune.test",
+            "domain": "comune.test",
+            "key": "0123456789abcdef",
+        }
+    )
+    contents = [(_enclosure(name), b"abc")]
+    mail = _read(render_handover(handover, TO, settings, contents))
+    usual = render_handover(_plain_handover("", ""), TO, settings, contents)
+
+    assert usual.keys() == mail.keys()
+
+
+def _plain_handover(name: str, text: str) -> Handover:
+    moment = datetime(2026, 3, 29, 20, 4, 5, tzinfo=UTC)
+    case = Case(
+        id=CaseId("1"),
+        number="URP-2026-000123",
+        service=ServiceId("strade"),
+        status=CaseStatus.ASSIGNED,
+        opened_at=moment,
+    )
+    message = Message(
+        id=MessageId("1"),
+        channel=ChannelId("whatsapp"),
+        external_id="1",
+        sender=Address("whatsapp", "393290000000"),
+        sender_name=name,
+        sent_at=moment,
+        received_at=moment,
+        text=text,
+    )
+    return Handover(
+        delivery_id=DELIVERY,
+        attempt=1,
+        created_at=moment,
+        service=ServiceId("strade"),
+        service_name="Ufficio Strade",
+        case=case,
+        message=message,
+    )
