@@ -1,0 +1,69 @@
+# make setup | demo | test | check | bench | crash   (ARGS= passes arguments on)
+
+PYTHON ?= python3
+BIN := .venv/bin
+PLUGINS := $(wildcard plugins/*/pyproject.toml)
+DEMO := $(wildcard examples/demo/pyproject.toml)
+EDITABLE := $(foreach file,$(PLUGINS) $(DEMO),-e $(dir $(file)))
+PROJECTS := pyproject.toml $(PLUGINS) $(DEMO)
+ARGS ?=
+CYCLES ?= 100
+
+.PHONY: help setup demo test lint check fmt bench crash peers clean
+
+help:
+	@echo "make demo          run the main job, visibly (ARGS=--keep leaves it running)"
+	@echo "make test          run the tests (ARGS= narrows to paths)"
+	@echo "make check         lint, types, layers, tests: what CI runs"
+	@echo "make bench         run the benchmarks"
+	@echo "make crash         kill -9 under load (CYCLES=100)"
+	@echo "make peers         install the real peers of the tests (Debian, root)"
+
+setup: .venv/.dev
+
+# Core and plugins in one call, so that the core is this folder and nobody else's.
+# --without-pip: Debian splits ensurepip off; pip works on the venv from outside.
+.venv/.made:
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { echo "pip is missing: apt-get install python3-pip" >&2; exit 1; }
+	@$(PYTHON) -m venv --without-pip .venv
+	@touch $@
+
+.venv/.demo: .venv/.made $(PROJECTS)
+	@$(PYTHON) -m pip --python $(BIN)/python install -q -e ".[demo]" $(EDITABLE)
+	@touch $@
+
+.venv/.dev: .venv/.made $(PROJECTS)
+	@$(PYTHON) -m pip --python $(BIN)/python install -q -e ".[demo,dev,postgresql]" $(EDITABLE)
+	@touch $@ .venv/.demo
+
+demo: .venv/.demo
+	@$(BIN)/gateway demo $(ARGS)
+
+test: .venv/.dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy -p gateway
+	@for plugin in $(PLUGINS); do \
+	  MYPYPATH=$$(dirname $$plugin)/src $(BIN)/mypy $$(dirname $$plugin)/src || exit 1; done
+	@$(BIN)/lint-imports --no-logo
+
+check: lint test
+
+fmt: .venv/.dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: .venv/.dev
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+crash: .venv/.dev
+	@$(BIN)/python tests/crash/loop.py --cycles $(CYCLES) $(ARGS)
+
+peers:
+	@scripts/install-peers.sh
+
+clean:
+	@rm -rf .venv build

@@ -1,0 +1,148 @@
+"""The real peers of the tests, started once a session; what is missing is said aloud.
+
+With REQUIRE_PEERS=1 (CI) a missing peer fails its tests, and so does any skip.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+
+SCRIPTS = Path(__file__).parent / "scripts" / "peers"
+REQUIRED = os.environ.get("REQUIRE_PEERS") == "1"
+MISSING = pytest.StashKey[set[str]]()
+
+
+def _missing(config: pytest.Config, peer: str, why: str) -> None:
+    """Fail where peers are required; elsewhere skip, and remember to say so."""
+    if REQUIRED:
+        pytest.fail(f"{peer} is required (REQUIRE_PEERS=1): {why}", pytrace=False)
+    config.stash.setdefault(MISSING, set()).add(f"{peer} ({why})")
+    pytest.skip(f"{peer}: {why}")
+
+
+def _run(*command: str | Path) -> None:
+    subprocess.run([str(part) for part in command], check=True, timeout=60)
+
+
+def free_port(count: int = 1) -> int:
+    """Return the first of ``count`` adjacent ports that are free now."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            first: int = probe.getsockname()[1]
+        if all(_is_free(first + offset) for offset in range(count)):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def peers_folder() -> Iterator[Path]:
+    """A folder that an unprivileged peer can reach (pytest's own is private)."""
+    folder = Path(tempfile.mkdtemp(prefix="gateway-peers-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgresql_port(request: pytest.FixtureRequest, peers_folder: Path) -> Iterator[int]:
+    """A PostgreSQL server; its port."""
+    if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        _missing(request.config, "PostgreSQL", "not installed")
+    folder, port = peers_folder / "postgresql", free_port()
+    _run(SCRIPTS / "postgresql.sh", "start", folder, str(port))
+    yield port
+    _run(SCRIPTS / "postgresql.sh", "stop", folder)
+
+
+@pytest.fixture
+def postgresql(postgresql_port: int) -> Iterator[str]:
+    """The URL of a database of the test's own."""
+    name = f"gateway_{os.urandom(6).hex()}"
+    admin = f"postgresql://gateway@127.0.0.1:{postgresql_port}/postgres"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type] # name is ours
+    yield f"postgresql://gateway@127.0.0.1:{postgresql_port}/{name}"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type] # as above
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailServer:
+    """Dovecot and Postfix for comune.test: urp, strade, rifiuti, cittadino."""
+
+    host: str
+    imap_starttls_port: int
+    imap_port: int
+    submission_port: int
+    submission_tls_port: int
+    smtp_port: int
+    cafile: Path
+    password: str = "segreta"
+
+
+@pytest.fixture(scope="session")
+def mail_server(
+    request: pytest.FixtureRequest, peers_folder: Path
+) -> Iterator[MailServer]:
+    """Real IMAP and SMTP servers."""
+    for program in ("/usr/sbin/dovecot", "/usr/sbin/postfix"):
+        if not Path(program).exists():
+            _missing(request.config, "Dovecot and Postfix", "not installed")
+    if os.geteuid() != 0:
+        _missing(request.config, "Dovecot and Postfix", "Postfix needs root")
+    folder, port = peers_folder / "mail", free_port(7)
+    _run(SCRIPTS / "mail.sh", "start", folder, str(port))
+    yield MailServer(
+        host="localhost",
+        imap_starttls_port=port,
+        imap_port=port + 1,
+        submission_port=port + 2,
+        submission_tls_port=port + 3,
+        smtp_port=port + 4,
+        cafile=folder / "tls" / "cert.pem",
+    )
+    _run(SCRIPTS / "mail.sh", "stop", folder)
+
+
+PEERS = {"postgresql", "postgresql_port", "mail_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that talk to a real peer."""
+    for item in items:
+        if PEERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.peer)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say which peers were missing."""
+    for peer in sorted(config.stash.get(MISSING, set())):
+        terminalreporter.write_line(f"NOT TESTED AGAINST: {peer}", yellow=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where peers are required, a skipped test is a failed run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if REQUIRED and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

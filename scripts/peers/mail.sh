@@ -1,0 +1,162 @@
+#!/bin/sh
+# Dovecot and Postfix on loopback, with the mailboxes of a small city hall.
+# usage: scripts/peers/mail.sh start DIR BASE_PORT | stop DIR
+# Ports from BASE_PORT: +0 IMAP (STARTTLS), +1 IMAP (TLS), +2 submission (STARTTLS, auth),
+# +3 submission (TLS, auth), +4 plain SMTP as an MX, +5 LMTP and +6 SASL (internal).
+# Postfix's master needs root; Dovecot runs as nobody. Passwords: segreta.
+set -eu
+
+action=$1 dir=$2
+user=nobody group=$(id -gn nobody)
+as_user() { setpriv --reuid=$user --regid="$group" --clear-groups "$@"; }
+
+if [ "$action" = stop ]; then
+  /usr/sbin/postfix -c "$dir/postfix/etc" stop 2>/dev/null || true
+  as_user doveadm -c "$dir/dovecot/dovecot.conf" stop || true
+  exit 0
+fi
+[ "$action" = start ] || { echo "usage: mail.sh start DIR BASE_PORT | stop DIR" >&2; exit 2; }
+[ "$(id -u)" = 0 ] || { echo "mail.sh: Postfix's master process needs root" >&2; exit 1; }
+
+port=$3
+imap=$port imaps=$((port + 1)) submission=$((port + 2)) submissions=$((port + 3))
+smtp=$((port + 4)) lmtp=$((port + 5)) sasl=$((port + 6))
+
+mkdir -p "$dir/dovecot/run" "$dir/mail" "$dir/tls" "$dir/postfix/etc" "$dir/postfix/queue" "$dir/postfix/data"
+chmod 755 "$dir"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
+  -addext subjectAltName=DNS:localhost,IP:127.0.0.1 \
+  -keyout "$dir/tls/key.pem" -out "$dir/tls/cert.pem" 2>/dev/null
+
+for name in urp strade rifiuti cittadino; do
+  echo "$name@comune.test:{PLAIN}segreta::::::"
+done >"$dir/dovecot/users"
+
+cat >"$dir/dovecot/dovecot.conf" <<C
+base_dir = $dir/dovecot/run
+state_dir = $dir/dovecot
+log_path = $dir/dovecot/log
+instance_name = gateway-test-$port
+protocols = imap lmtp
+listen = 127.0.0.1
+default_internal_user = $user
+default_internal_group = $group
+default_login_user = $user
+ssl = yes
+ssl_cert = <$dir/tls/cert.pem
+ssl_key = <$dir/tls/key.pem
+disable_plaintext_auth = yes
+auth_mechanisms = plain login
+first_valid_uid = 1
+mail_location = maildir:$dir/mail/%u
+imap_hibernate_timeout = 0
+recipient_delimiter = +
+lmtp_save_to_detail_mailbox = no
+passdb {
+  driver = passwd-file
+  args = $dir/dovecot/users
+}
+userdb {
+  driver = static
+  args = uid=$user gid=$group home=$dir/mail/%u
+}
+namespace inbox {
+  inbox = yes
+}
+service anvil {
+  chroot =
+}
+service imap-login {
+  chroot =
+  inet_listener imap {
+    port = $imap
+  }
+  inet_listener imaps {
+    port = $imaps
+    ssl = yes
+  }
+}
+service lmtp {
+  inet_listener lmtp {
+    port = $lmtp
+  }
+}
+service auth {
+  inet_listener sasl {
+    port = $sasl
+  }
+  unix_listener auth-userdb {
+    mode = 0600
+    user = $user
+  }
+}
+service stats {
+  client_limit = 100
+}
+C
+
+etc=$dir/postfix/etc
+cat >"$etc/main.cf" <<C
+compatibility_level = 3.6
+queue_directory = $dir/postfix/queue
+data_directory = $dir/postfix/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = localhost
+mydestination =
+mynetworks = 127.0.0.1/32
+recipient_delimiter = +
+virtual_mailbox_domains = comune.test
+virtual_mailbox_maps = inline:{urp@comune.test=1,strade@comune.test=1,rifiuti@comune.test=1,cittadino@comune.test=1}
+virtual_transport = lmtp:inet:127.0.0.1:$lmtp
+lmtp_tls_security_level = none
+alias_maps =
+local_recipient_maps =
+maillog_file = $dir/postfix/log
+maillog_file_prefixes = $dir
+smtpd_tls_cert_file = $dir/tls/cert.pem
+smtpd_tls_key_file = $dir/tls/key.pem
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = inet:127.0.0.1:$sasl
+smtpd_peername_lookup = no
+smtp_host_lookup = native
+smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
+message_size_limit = 31457280
+C
+cat >"$etc/master.cf" <<C
+$smtp inet n - n - - smtpd
+$submission inet n - n - - smtpd
+  -o smtpd_tls_security_level=encrypt -o smtpd_sasl_auth_enable=yes -o smtpd_client_restrictions=permit_sasl_authenticated,reject
+$submissions inet n - n - - smtpd
+  -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes -o smtpd_client_restrictions=permit_sasl_authenticated,reject
+pickup    unix  n - n 60 1 pickup
+cleanup   unix  n - n - 0 cleanup
+qmgr      unix  n - n 300 1 qmgr
+tlsmgr    unix  - - n 1000? 1 tlsmgr
+rewrite   unix  - - n - - trivial-rewrite
+bounce    unix  - - n - 0 bounce
+defer     unix  - - n - 0 bounce
+trace     unix  - - n - 0 bounce
+verify    unix  - - n - 1 verify
+flush     unix  n - n 1000? 0 flush
+proxymap  unix  - - n - - proxymap
+smtp      unix  - - n - - smtp
+lmtp      unix  - - n - - lmtp
+error     unix  - - n - - error
+retry     unix  - - n - - error
+discard   unix  - - n - - discard
+anvil     unix  - - n - 1 anvil
+scache    unix  - - n - 1 scache
+postlog   unix-dgram n - n - 1 postlogd
+C
+chown -R "$user:$group" "$dir/dovecot" "$dir/mail" "$dir/tls"
+chown postfix "$dir/postfix/data"
+as_user /usr/sbin/dovecot -c "$dir/dovecot/dovecot.conf"
+/usr/sbin/postfix -c "$etc" start >/dev/null 2>"$dir/postfix/start.err" || {
+  cat "$dir/postfix/start.err" >&2
+  exit 1
+}
