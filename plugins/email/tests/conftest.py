@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 import structlog
+from gateway_email import EmailChannel, EmailChannelConfig, EmailSettings
+from gateway_email.devserver import MailServer
+
 from gateway.clock import SystemClock
 from gateway.errors import StoreUnavailable
 from gateway.model import (
@@ -33,12 +36,10 @@ from gateway.model import (
     ServiceId,
 )
 from gateway.plugin import Context
-from gateway_email import EmailChannel, EmailChannelConfig, EmailSettings
-from gateway_email.devserver import MailServer
 
 DELIVERY = DeliveryId("0198f2a4-7c1e-7b3a-9d55-0123456789ab")
 MOMENT = datetime(2026, 3, 29, 20, 4, 5, tzinfo=UTC)
-PASSWORD = "segreta"  # noqa: S105 (of the test server)
+PASSWORD = "segreta"
 
 
 @dataclass
@@ -100,6 +101,19 @@ class FakeState:
             message = "no database"
             raise StoreUnavailable(message)
         self.values[key] = json.dumps(value)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    """Wait until ``condition`` holds, 20 seconds at most."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
+    """Wait for what gives no event of its own."""
+    return _until
 
 
 @pytest.fixture

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from gateway.errors import StoreUnavailable
-from gateway.model import Address, DeliveryId, HealthStatus, Outgoing, ReceiptStatus
-from gateway.plugin import Context
 from gateway_email import EmailChannel, EmailSettings
 from gateway_email.devserver import MailServer
 from gateway_email.imap import MailboxError, open_mailbox
 
+from gateway.errors import StoreUnavailable
+from gateway.model import Address, DeliveryId, HealthStatus, Outgoing, ReceiptStatus
+from gateway.plugin import Context
+
+Until = Callable[[Callable[[], bool]], Awaitable[None]]
 MakeChannel = Callable[..., EmailChannel]
 URP = "urp@comune.test"
 
@@ -54,7 +56,7 @@ async def test_waiting_mail_is_stored_with_place_and_sender(
 
     [item] = inbox.items
     folder, validity, uid = item.external_id.split(":")
-    assert ("INBOX", True, "101") == (folder, validity.isdigit(), uid)
+    assert (folder, validity.isdigit(), uid) == ("INBOX", True, "101")
     assert item.sender == "mailto:a1@example.it"
     assert [_mail(1)] == list(inbox.originals.values())
 
@@ -73,17 +75,16 @@ async def test_new_mail_is_pushed(
 
 
 async def test_collected_mail_is_moved_after_it_is_stored(
-    server: MailServer, channel: MakeChannel, inbox: Any, state: Any
+    server: MailServer, channel: MakeChannel, inbox: Any, state: Any, until: Until
 ) -> None:
     """The folder is empty afterwards, the folder for what is done is not."""
     posta = channel(port=server.imap_port, done_folder="Fatto")
     await server.deliver(URP, _mail(1))
-    async with _receiving(posta), asyncio.timeout(5):
-        while not state.values:
-            await asyncio.sleep(0.01)
+    async with _receiving(posta):
+        await until(lambda: bool(state.values))
 
-    assert [] == await _uids(posta)
-    assert [101] == await _uids(posta, folder="Fatto")
+    assert await _uids(posta) == []
+    assert await _uids(posta, folder="Fatto") == [101]
     assert len(inbox.originals) == 1
 
 
@@ -97,13 +98,18 @@ async def test_nothing_is_moved_before_it_is_stored(
     with pytest.raises(StoreUnavailable):
         await posta.receive()
 
-    assert [101] == await _uids(posta)
+    assert await _uids(posta) == [101]
     async with _receiving(posta):
         await inbox.wait_for(1)
 
 
 async def test_crash_between_store_and_move_gives_one_message(
-    server: MailServer, channel: MakeChannel, inbox: Any, monkeypatch: Any
+    server: MailServer,
+    channel: MakeChannel,
+    inbox: Any,
+    monkeypatch: Any,
+    state: Any,
+    until: Until,
 ) -> None:
     """The same external id comes again, and the gateway knows it."""
     posta = channel(port=server.imap_port, done_folder="Fatto")
@@ -112,11 +118,12 @@ async def test_crash_between_store_and_move_gives_one_message(
         patch.setattr("gateway_email.imap.Mailbox.mark_done", _die)
         with pytest.raises(MailboxError, match="killed"):
             await posta.receive()
-    async with _receiving(posta), asyncio.timeout(5):
-        while inbox.calls < 2 or await _uids(posta):
-            await asyncio.sleep(0.01)
+    async with _receiving(posta):
+        await until(lambda: bool(state.values))
 
+    assert inbox.calls == 2
     assert len(inbox.items) == 1
+    assert await _uids(posta) == []
 
 
 async def _die(*_: object) -> None:
@@ -141,14 +148,13 @@ async def test_crash_between_move_and_cursor_gives_one_message(
 
 
 async def test_restart_begins_after_the_cursor(
-    server: MailServer, channel: MakeChannel, inbox: Any, state: Any
+    server: MailServer, channel: MakeChannel, inbox: Any, state: Any, until: Until
 ) -> None:
     """What was done before a restart is not fetched again."""
     posta = channel(port=server.imap_port)
     await server.deliver(URP, _mail(1))
-    async with _receiving(posta), asyncio.timeout(5):
-        while not state.values:
-            await asyncio.sleep(0.01)
+    async with _receiving(posta):
+        await until(lambda: bool(state.values))
     await server.deliver(URP, _mail(2))
     async with _receiving(posta):
         await inbox.wait_for(2)
@@ -182,32 +188,30 @@ async def test_more_mail_than_a_batch_comes_in_order(
 
 
 async def test_too_large_mail_stays_visible_and_blocks_nothing(
-    server: MailServer, channel: MakeChannel, inbox: Any
+    server: MailServer, channel: MakeChannel, inbox: Any, until: Until
 ) -> None:
     """It is left in the folder, the health says so, the next mail comes in."""
     posta = channel(port=server.imap_port, max_bytes=1_000, done_folder="Fatto")
     await server.deliver(URP, _mail(1) + b"x" * 2_000)
     await server.deliver(URP, _mail(2))
-    async with _receiving(posta), asyncio.timeout(5):
+    async with _receiving(posta):
         await inbox.wait_for(1)
-        while posta.health().status is not HealthStatus.DEGRADED:
-            await asyncio.sleep(0.01)
+        await until(lambda: posta.health().status is HealthStatus.DEGRADED)
 
     assert "1 mail(s) over max_bytes left in the folder" in posta.health().text
     assert [_mail(2)] == list(inbox.originals.values())
-    assert [101] == await _uids(posta)
+    assert await _uids(posta) == [101]
 
 
 async def test_health_knows_the_last_sign_of_life(
-    server: MailServer, channel: MakeChannel
+    server: MailServer, channel: MakeChannel, until: Until
 ) -> None:
     """Down before the first connection, then its age."""
     posta = channel(port=server.imap_port)
 
     assert posta.health().status is HealthStatus.DOWN
-    async with _receiving(posta), asyncio.timeout(5):
-        while posta.health().status is not HealthStatus.OK:
-            await asyncio.sleep(0.01)
+    async with _receiving(posta):
+        await until(lambda: posta.health().status is HealthStatus.OK)
 
     assert posta.health().text == "last sign of life 0 s ago"
 
@@ -258,9 +262,7 @@ async def test_citizen_gets_the_answer_by_mail(
 ) -> None:
     """What is sent arrives, and the receipt bears its Message-ID."""
     citizen = channel(port=server.imap_port, username="rifiuti@comune.test")
-    sending = EmailChannel(
-        citizen.id, citizen.config, context(port=server.smtp_port)
-    )
+    sending = EmailChannel(citizen.id, citizen.config, context(port=server.smtp_port))
     async with _receiving(citizen):
         receipt = await sending.send(outgoing)
         await inbox.wait_for(1)

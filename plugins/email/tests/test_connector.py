@@ -1,4 +1,4 @@
-"""The connector, against the plugin's mail server and against servers that misbehave."""
+"""The connector, against the plugin's mail server and servers that misbehave."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gateway_email import EmailConnector, EmailConnectorConfig, EmailSettings
+from gateway_email.devserver import MailServer
+
 from gateway.errors import DeliveryError
 from gateway.model import Address, Enclosure, Handover, HealthStatus, ServiceId
 from gateway.plugin import Context
-from gateway_email import EmailConnector, EmailConnectorConfig, EmailSettings
-from gateway_email.devserver import MailServer
 
 STRADE = "strade@comune.test"
 OURS = "<0198f2a4-7c1e-7b3a-9d55-0123456789ab@comune.test>"
@@ -63,7 +64,7 @@ async def test_office_gets_the_mail_with_its_attachment(
     connector = _connector(context(port=server.smtp_port))
     receipt = await connector.deliver(handover(enclosures=(photo,)))
 
-    assert OURS == receipt.external_id
+    assert receipt.external_id == OURS
     [raw] = await server.mails(STRADE)
     assert f"Message-ID: {OURS}".encode() in raw
     assert b"YWJj" in raw
@@ -78,11 +79,11 @@ async def test_login_is_used(
     with pytest.raises(DeliveryError) as caught:
         await _connector(context(**account, password="falsa")).deliver(handover())
 
-    assert ("smtp_login", True, True) == (
+    assert (
         caught.value.code,
         caught.value.retryable,
         caught.value.account,
-    )
+    ) == ("smtp_login", True, True)
 
 
 async def test_one_refused_recipient_does_not_stop_the_others(
@@ -139,11 +140,11 @@ async def test_connection_lost_before_the_mail_is_a_plain_failure(
         with pytest.raises(DeliveryError) as caught:
             await _connector(context(port=port)).deliver(handover())
 
-    assert ("smtp_unreachable", True, False) == (
+    assert (
         caught.value.code,
         caught.value.retryable,
         caught.value.unknown,
-    )
+    ) == ("smtp_unreachable", True, False)
 
 
 async def test_connection_lost_after_the_mail_is_unknown(
@@ -154,11 +155,11 @@ async def test_connection_lost_after_the_mail_is_unknown(
         with pytest.raises(DeliveryError) as caught:
             await _connector(context(port=port)).deliver(handover())
 
-    assert ("smtp_unknown", True, True) == (
+    assert (
         caught.value.code,
         caught.value.retryable,
         caught.value.unknown,
-    )
+    ) == ("smtp_unknown", True, True)
 
 
 async def test_silent_server_is_given_up(
@@ -233,4 +234,4 @@ async def test_check_connects_and_sends_nothing(
     assert fine.status is HealthStatus.OK
     assert absent.status is HealthStatus.DOWN
     assert "smtp_unreachable" in absent.text
-    assert [] == await server.mails(STRADE)
+    assert await server.mails(STRADE) == []

@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gateway_email import EmailSettings
+from gateway_email.render import message_id, render_handover, render_outgoing
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gateway.model import (
     Address,
     Case,
@@ -26,10 +31,6 @@ from gateway.model import (
     Outgoing,
     ServiceId,
 )
-from gateway_email import EmailSettings
-from gateway_email.render import message_id, render_handover, render_outgoing
-from hypothesis import given
-from hypothesis import strategies as st
 
 DELIVERY = DeliveryId("0198f2a4-7c1e-7b3a-9d55-0123456789ab")
 OURS = "<0198f2a4-7c1e-7b3a-9d55-0123456789ab@comune.test>"
@@ -119,7 +120,7 @@ def test_office_reads_who_when_where_and_how(
         "Non modifichi l'indirizzo a cui risponde: contiene il codice della pratica.\n"
     )
     attached = [(it.get_filename(), it.get_content()) for it in mail.iter_attachments()]
-    assert [("buca.jpg", b"abc")] == attached
+    assert attached == [("buca.jpg", b"abc")]
 
 
 def test_office_mail_is_threaded_marked_and_addressed(
@@ -129,17 +130,6 @@ def test_office_mail_is_threaded_marked_and_addressed(
     mail = _read(render_handover(handover(), TO, settings()))
 
     assert {
-        "From": "URP Comune di Prova <urp@comune.test>",
-        "To": "strade@comune.test, viabilita@comune.test",
-        "Subject": "[URP-2026-000123] Nuova segnalazione — "
-        "C'è una buca in via Roma, davanti al civico 12: è…",
-        "Date": "Sun, 29 Mar 2026 20:04:05 +0000",
-        "Message-ID": OURS,
-        "X-Gateway-Delivery": DELIVERY,
-        "X-Gateway-Case": "URP-2026-000123",
-        "Auto-Submitted": "auto-generated",
-        "X-Gateway-Possible-Duplicate": None,
-    } == {
         name: mail[name]
         for name in (
             "From",
@@ -152,6 +142,17 @@ def test_office_mail_is_threaded_marked_and_addressed(
             "Auto-Submitted",
             "X-Gateway-Possible-Duplicate",
         )
+    } == {
+        "From": "URP Comune di Prova <urp@comune.test>",
+        "To": "strade@comune.test, viabilita@comune.test",
+        "Subject": "[URP-2026-000123] Nuova segnalazione — "
+        "C'è una buca in via Roma, davanti al civico 12: è…",
+        "Date": "Sun, 29 Mar 2026 20:04:05 +0000",
+        "Message-ID": OURS,
+        "X-Gateway-Delivery": DELIVERY,
+        "X-Gateway-Case": "URP-2026-000123",
+        "Auto-Submitted": "auto-generated",
+        "X-Gateway-Possible-Duplicate": None,
     }
     assert mail["Reply-To"].startswith("urp+")
 

@@ -17,7 +17,7 @@ def test_token_names_its_delivery(delivery: UUID, key: bytes) -> None:
     """What we signed is read back, also from capital letters."""
     token = reply_token.encode(delivery, key)
 
-    assert reply_token.ENCODED_LENGTH == len(token)
+    assert len(token) == reply_token.ENCODED_LENGTH
     assert token == token.lower()
     assert delivery == reply_token.decode(token, key)
     assert delivery == reply_token.decode(token.upper(), key)

@@ -1,4 +1,4 @@
-"""E-mail for municipal-gateway: citizens' and offices' mail in, offices and answers out.
+"""E-mail for municipal-gateway: citizens' and offices' mail in and out.
 
 In by IMAP with IDLE (`EmailChannel`), out by SMTP (`EmailChannel.send` to citizens,
 `EmailConnector` to offices).
@@ -9,7 +9,6 @@ from __future__ import annotations
 from gateway.channel import ChannelType
 from gateway.connector import ConnectorType
 from gateway.plugin import Plugin, hookimpl
-
 from gateway_email.channel import EmailChannel
 from gateway_email.config import EmailChannelConfig, EmailConnectorConfig, EmailSettings
 from gateway_email.connector import EmailConnector

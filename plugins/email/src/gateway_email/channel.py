@@ -22,7 +22,6 @@ from gateway.model import (
     Semantics,
 )
 from gateway.plugin import Context
-
 from gateway_email.config import EmailChannelConfig, EmailSettings, is_address
 from gateway_email.delivery import read_enclosures, send
 from gateway_email.imap import Mailbox, MailboxError, open_mailbox
@@ -170,13 +169,13 @@ class EmailChannel(Channel[EmailChannelConfig]):
             await mailbox.mark_done(done)
         if large:
             await mailbox.flag(large)
-            self.context.log.warning("mail_too_large", channel=self.id, count=len(large))
+            self.context.log.warning(
+                "mail_too_large", channel=self.id, count=len(large)
+            )
         state = {"uid_validity": mailbox.uid_validity, "uid": uids[-1]}
         await self.context.state.put(self._cursor_key, state)
 
-    async def _store(
-        self, mailbox: Mailbox, uid: int, sizes: dict[int, int]
-    ) -> bool:
+    async def _store(self, mailbox: Mailbox, uid: int, sizes: dict[int, int]) -> bool:
         """Store one mail; False if it is gone from the server."""
         raw = await mailbox.fetch(uid, sizes.get(uid, 0))
         if raw is None:

@@ -10,9 +10,9 @@ from email import headerregistry
 from email.errors import MessageError
 from typing import Annotated, Literal, Self
 
-from gateway.plugin import Section
 from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 
+from gateway.plugin import Section
 from gateway_email.reply_token import ENCODED_LENGTH
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -7,7 +7,6 @@ import asyncio
 from gateway.connector import Connector
 from gateway.errors import DeliveryError
 from gateway.model import Address, Handover, Health, HealthStatus, Receipt, Semantics
-
 from gateway_email import smtp
 from gateway_email.config import EmailConnectorConfig, EmailSettings
 from gateway_email.delivery import read_enclosures, send

@@ -9,7 +9,6 @@ from email.message import EmailMessage
 from gateway.clock import Clock
 from gateway.errors import DeliveryError
 from gateway.model import DeliveryId, Enclosure, Receipt, ReceiptStatus
-
 from gateway_email import smtp
 from gateway_email.config import EmailSettings
 from gateway_email.render import Content, message_id

@@ -131,7 +131,9 @@ def _is_whole(raw: str, found: headerregistry.Address) -> bool:
     """Tell whether the field says no more than a name and this address."""
     name, _, rest = raw.rpartition(found.addr_spec)
     is_comment = rest.startswith(" (") and rest.endswith(")") and "@" not in rest
-    return (name.endswith("<") and rest == ">") or (not name and (not rest or is_comment))
+    return (name.endswith("<") and rest == ">") or (
+        not name and (not rest or is_comment)
+    )
 
 
 def sent_at(message: Mail, otherwise: datetime) -> datetime:

@@ -15,8 +15,8 @@ from contextlib import asynccontextmanager
 from typing import Any, NoReturn, TypeVar
 
 from aioimaplib import aioimaplib  # type: ignore[import-untyped]
-from gateway.errors import GatewayError
 
+from gateway.errors import GatewayError
 from gateway_email.config import EmailChannelConfig
 
 _T = TypeVar("_T")
@@ -162,19 +162,19 @@ class Mailbox:
 
     async def _uid(
         self, verb: str, uids: Sequence[int], rest: str, slack: float = 0.0
-    ) -> list[bytes]:
+    ) -> list[bytes | bytearray]:
         numbers = ",".join(str(uid) for uid in uids)
         command = self._connected().protocol.uid(verb, numbers, rest)
         return await self._command(verb.lower(), command, slack)
 
     async def _command(
         self, step: str, command: Coroutine[Any, Any, Any], slack: float = 0.0
-    ) -> list[bytes]:
+    ) -> list[bytes | bytearray]:
         """Run a command that must end with OK; return the lines of its response."""
         response = await self._run(step, command, slack)
         if response.result != _OK:
             raise MailboxError(f"imap_{step}", f"the server refused {step}")
-        lines: list[bytes] = response.lines
+        lines: list[bytes | bytearray] = response.lines
         return lines
 
     async def _run(
@@ -239,7 +239,7 @@ def _quoted(name: str) -> str:
     return f'"{escaped}"'
 
 
-def _response_code(lines: Sequence[bytes], name: bytes) -> int:
+def _response_code(lines: Sequence[bytes | bytearray], name: bytes) -> int:
     """Return the number in ``[NAME number]`` (RFC 3501 §7.1)."""
     for line in lines:
         _, found, rest = bytes(line).partition(b"[" + name + b" ")
@@ -248,13 +248,13 @@ def _response_code(lines: Sequence[bytes], name: bytes) -> int:
     raise MailboxError("imap_select", f"the server names no {name.decode()}")
 
 
-def _numbers(line: bytes) -> list[bytes]:
+def _numbers(line: bytes | bytearray) -> list[bytes]:
     """Return the numbers of a SEARCH response, none if it is other text."""
     words = bytes(line).split()
     return words if all(word.isdigit() for word in words) else []
 
 
-def _items(line: bytes) -> dict[bytes, bytes]:
+def _items(line: bytes | bytearray) -> dict[bytes, bytes]:
     """Return the pairs of ``3 FETCH (UID 7 RFC822.SIZE 4321)``."""
-    words = line.partition(b"(")[2].rpartition(b")")[0].split()
+    words = bytes(line).partition(b"(")[2].rpartition(b")")[0].split()
     return dict(zip(words[::2], words[1::2], strict=False))

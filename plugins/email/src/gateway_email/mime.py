@@ -9,7 +9,6 @@ from email.message import Message
 from email.parser import BytesParser
 
 from gateway.errors import Unreadable
-
 from gateway_email.headers import BROKEN, HEADER_LIMIT, Mail, clean
 
 DEPTH_LIMIT = 20

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from gateway.errors import AttachmentError, PayloadError, Unreadable
 from gateway.model import Address, Attachment, Inbound, Message, MessageId
-
 from gateway_email import headers, reply_token
 from gateway_email.mime import Part, leaves, read_mail
 from gateway_email.reply import html_to_text, new_text
@@ -33,9 +32,7 @@ def parse(inbound: Inbound, *, key: bytes, domain: str) -> Message:
         raise Unreadable("body", f"broken mail ({type(error).__name__})") from None
 
 
-def _read(
-    mail: headers.Mail, inbound: Inbound, *, key: bytes, domain: str
-) -> Message:
+def _read(mail: headers.Mail, inbound: Inbound, *, key: bytes, domain: str) -> Message:
     sender = headers.sender(mail)
     if sender is None:
         raise PayloadError("From", "expected one readable address")

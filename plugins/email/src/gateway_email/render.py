@@ -14,7 +14,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from gateway.model import Enclosure, Handover, Location, Message, Outgoing
-
 from gateway_email import reply_token
 from gateway_email.config import EmailSettings
 from gateway_email.headers import clean, message_ids
@@ -113,7 +112,9 @@ def _shorten(text: str) -> str:
 
 def _handover_text(handover: Handover, contents: Sequence[Content]) -> str:
     message = handover.message
-    attached = [_named(enclosure) for enclosure, octets in contents if octets is not None]
+    attached = [
+        _named(enclosure) for enclosure, octets in contents if octets is not None
+    ]
     sections = [
         [f"Pratica {handover.case.number} — {handover.service_name}", ""],
         _who(message),

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 
 import aiosmtplib
-from gateway.errors import DeliveryError
 
+from gateway.errors import DeliveryError
 from gateway_email.config import EmailSettings
 
 _PERMANENT = 500
