@@ -29,8 +29,8 @@ from gateway.fetch import Fetcher, claim_errands
 from gateway.host import PluginHost
 from gateway.inbox import DiskGate, Inbox
 from gateway.metrics import Metrics
-from gateway.model import ChannelId, ServiceId
-from gateway.pipeline import Pipeline, claim_arrived
+from gateway.model import ChannelId, Health, HealthStatus, ServiceId
+from gateway.pipeline import Decider, Pipeline, claim_arrived
 from gateway.plugin import Context
 from gateway.readiness import Monitor
 from gateway.receiving import Receivers
@@ -49,6 +49,7 @@ DRAIN_SECONDS = 20.0
 """How long a graceful stop may take (`TimeoutStopSec` of the unit is longer)."""
 
 _FETCH_SECONDS = 600.0
+_CHECK_SECONDS = 20.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,6 +87,49 @@ class Gateway:
             await self._open(stack)
             await self._start(stack)
             yield self
+
+    @contextlib.asynccontextmanager
+    async def plugins_only(self) -> AsyncIterator[Gateway]:
+        """Make channels, connectors and plugins, with no stream running.
+
+        For checks and replays: nothing is received, processed or sent.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            await self._open(stack)
+            await self.host.startup()
+            stack.push_async_callback(self.host.shutdown)
+            yield self
+
+    async def try_connections(self) -> list[dict[str, str]]:
+        """Try each channel and connector; return a row for each, send nothing."""
+        async with self.plugins_only():
+            parts: list[tuple[str, Channel[Any] | Connector[Any]]] = [
+                (f"channels.{key}", channel) for key, channel in self.channels.items()
+            ]
+            for service, connectors in self.connectors.items():
+                for number, connector in enumerate(connectors):
+                    name = f"services.{service}.connectors[{number}]"
+                    parts.append((name, connector))
+            healths = await asyncio.gather(*(_checked(part) for _, part in parts))
+        return [
+            {"part": name, "status": health.status.value, "text": health.text}
+            for (name, _), health in zip(parts, healths, strict=True)
+        ]
+
+    def reload(self, settings: Settings) -> tuple[list[str], list[str]]:
+        """Take over what can change while running.
+
+        Returns the sections that were reloaded, and those that need a restart.
+        """
+        before, self.settings = self.settings, settings
+        changed = [
+            name
+            for name in type(settings).model_fields
+            if getattr(before, name) != getattr(settings, name)
+        ]
+        live = [name for name in changed if name in {"log", "health"}]
+        restart = [name for name in changed if name not in live]
+        return live, restart
 
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         """Open database, files and network."""
@@ -182,12 +226,11 @@ class Gateway:
         self.recorder = Recorder(city_of(settings))
         pipeline = Pipeline(
             self.crew,
-            self.host,
+            Decider(self.host, settings.gateway.default_service),
             self.recorder,
             self.metrics,
             channels=self.channels,
             connectors=self.connectors,
-            default_service=settings.gateway.default_service,
         )
         self.crew.add(
             Worker(
@@ -276,6 +319,16 @@ class Gateway:
         await site.start()
         self.port = runner.addresses[0][1]
         log.info("ready", host=settings.host, port=self.port)
+
+
+async def _checked(part: Channel[Any] | Connector[Any]) -> Health:
+    """Let a part check itself; whatever goes wrong means that it is down."""
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            return await part.check()
+    except Exception as error:  # noqa: BLE001 (plugin code; the answer is its health)
+        text = f"{type(error).__name__}: {error}"
+        return Health(status=HealthStatus.DOWN, text=text)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

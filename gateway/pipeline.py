@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -84,28 +85,61 @@ def state_of(verdicts: Sequence[Verdict]) -> tuple[MessageState, str]:
     return MessageState.REJECTED, winner.reason
 
 
+class Decider:
+    """Asks the plugins about a message; changes nothing."""
+
+    def __init__(self, host: PluginHost, default_service: ServiceId) -> None:
+        """Ask ``host``; what nobody routes goes to ``default_service``."""
+        self._host = host
+        self._default = default_service
+
+    async def decide(self, message: Message) -> Outcome:
+        """Enrich, moderate, route; faults hold, skip or fall back."""
+        message, flags = await self._host.enrich(message)
+        if flags:
+            message = replace(message, flags=(*message.flags, *flags))
+        verdicts = await self._host.moderate(message)
+        state, reason = state_of(verdicts)
+        if message.automatic and state is MessageState.PROCESSED:
+            state, reason = MessageState.HELD, "automatic mail"
+        return Outcome(
+            message=message,
+            state=state,
+            reason=reason,
+            verdicts=tuple(verdicts),
+            assignment=await self._host.route(message) or self._by_default(),
+            contact=await self._host.identify(message),
+        )
+
+    def _by_default(self) -> Assignment:
+        return Assignment(
+            service=self._default,
+            reason="no rule matched",
+            source="default",
+            confidence=0.0,
+        )
+
+
 class Pipeline:
     """Takes stored items through the plugins and records what they decide."""
 
     def __init__(  # noqa: PLR0913 (wired once, in the composition root)
         self,
         crew: Crew,
-        host: PluginHost,
+        decider: Decider,
         recorder: Recorder,
         metrics: Metrics,
         *,
-        channels: Mapping[ChannelId, Channel[object]],
-        connectors: Mapping[ServiceId, Sequence[Connector[object]]],
-        default_service: ServiceId,
+        channels: Mapping[ChannelId, Channel[Any]],
+        connectors: Mapping[ServiceId, Sequence[Connector[Any]]],
     ) -> None:
         """Run the stream of one gateway."""
         self._crew = crew
-        self._host = host
+        self._decider = decider
         self._recorder = recorder
         self._metrics = metrics
         self._channels = channels
         self._connectors = connectors
-        self._default = default_service
 
     async def handle(self, arrived: Arrived) -> None:
         """Process one item."""
@@ -151,9 +185,9 @@ class Pipeline:
                 self._recorder.record_answers, answer
             )
         else:
-            outcome = await self._decide(claim, message)
+            outcome = await self._decider.decide(message)
             queues = await self._crew.store.run_batched(
-                self._recorder.record_outcomes, outcome
+                self._recorder.record_outcomes, (claim, outcome)
             )
         for queue in queues:
             self._crew.wakeups.wake(queue)
@@ -185,30 +219,3 @@ class Pipeline:
     def _may_answer(self, service: ServiceId, sender: Address) -> bool:
         connectors = self._connectors.get(service, ())
         return any(connector.may_answer(sender) for connector in connectors)
-
-    async def _decide(self, claim: Claim, message: Message) -> Outcome:
-        """Ask the plugins; their faults hold, skip or fall back, as design.md says."""
-        message, flags = await self._host.enrich(message)
-        if flags:
-            message = replace(message, flags=(*message.flags, *flags))
-        verdicts = await self._host.moderate(message)
-        state, reason = state_of(verdicts)
-        if message.automatic and state is MessageState.PROCESSED:
-            state, reason = MessageState.HELD, "automatic mail"
-        return Outcome(
-            claim=claim,
-            message=message,
-            state=state,
-            reason=reason,
-            verdicts=tuple(verdicts),
-            assignment=await self._host.route(message) or self._by_default(),
-            contact=await self._host.identify(message),
-        )
-
-    def _by_default(self) -> Assignment:
-        return Assignment(
-            service=self._default,
-            reason="no rule matched",
-            source="default",
-            confidence=0.0,
-        )

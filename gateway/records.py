@@ -12,11 +12,12 @@ from typing import Any
 
 import orjson
 import uuid_utils
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from gateway import audit, cases, jobs, messages, outbox, texts
 from gateway.cases import Matter, Numbering
 from gateway.contacts import Sender, find_contacts, find_conversations
+from gateway.errors import NotFound
 from gateway.jobs import Claim, NewJob
 from gateway.model import (
     Action,
@@ -54,7 +55,6 @@ class City:
 class Outcome:
     """What was decided about a citizen's message."""
 
-    claim: Claim
     message: Message
     state: MessageState
     reason: str
@@ -100,7 +100,7 @@ class Recorder:
         self._city = city
 
     def record_outcomes(
-        self, connection: Connection, outcomes: Sequence[Outcome]
+        self, connection: Connection, decided: Sequence[tuple[Claim, Outcome]]
     ) -> list[set[str]]:
         """Record what was decided; return the queues with new work, for each.
 
@@ -108,7 +108,8 @@ class Recorder:
             StaleClaim: one of the claims no longer holds.
 
         """
-        jobs.finish(connection, [outcome.claim for outcome in outcomes])
+        jobs.finish(connection, [claim for claim, _ in decided])
+        outcomes = [outcome for _, outcome in decided]
         filed = self._file(connection, outcomes)
         _store(connection, filed)
         deliveries = [d for each in filed for d in self._deliveries(connection, each)]
@@ -153,13 +154,15 @@ class Recorder:
         city = self._city
         return cases.assign_cases(connection, matters, city.numbering, city.join)
 
-    def _deliveries(self, connection: Connection, filed: _Filed) -> list[NewDelivery]:
+    def _deliveries(
+        self, connection: Connection, filed: _Filed, purpose: str = "notice"
+    ) -> list[NewDelivery]:
         deliveries = []
         if filed.case is not None:
             deliveries.append(self._to_service(connection, filed, filed.case))
         text = self._notice(filed)
         if text and self._city.acknowledge and not filed.outcome.message.automatic:
-            deliveries.append(self._to_citizen(connection, filed, text))
+            deliveries.append(self._to_citizen(connection, filed, text, purpose))
         return deliveries
 
     def _to_service(
@@ -196,7 +199,7 @@ class Recorder:
         return ""
 
     def _to_citizen(
-        self, connection: Connection, filed: _Filed, text: str
+        self, connection: Connection, filed: _Filed, text: str, purpose: str
     ) -> NewDelivery:
         message = filed.outcome.message
         row = _outbound_row(
@@ -211,12 +214,95 @@ class Recorder:
         return NewDelivery(
             message_id=row["id"],
             target=f"{CHANNEL}:{message.channel}",
-            purpose="notice",
+            purpose=purpose,
             recipient=str(message.sender),
             lane=str(message.sender),
             case_id=filed.case.id if filed.case else None,
             quote=message.external_id,
         )
+
+    def release(self, connection: Connection, message_id: str, actor: str) -> None:
+        """Let a held message go on: a citizen's to the service, an answer back.
+
+        Raises:
+            NotFound: no held message has that id.
+
+        """
+        row = _resolve_held(connection, message_id, MessageState.PROCESSED, actor)
+        message = messages.load(connection, [message_id])[message_id]
+        if row.author == Author.SERVICE.value:
+            referred = Referred(
+                delivery_id="",
+                target="",
+                case_id=row.case_id,
+                conversation_id=row.conversation_id,
+            )
+            cases.mark_answered(connection, [row.case_id])
+            delivery = self._forward(connection, message, referred)
+            outbox.enqueue(connection, [delivery])
+            return
+        self._release_citizen(connection, message, row.conversation_id)
+
+    def _release_citizen(
+        self, connection: Connection, message: Message, conversation_id: str
+    ) -> None:
+        table = schema.assignment
+        stored = connection.execute(
+            select(table).where(table.c.message_id == message.id)
+        ).one()
+        assignment = Assignment(
+            service=ServiceId(stored.service),
+            reason=stored.reason,
+            source=stored.source,
+            confidence=stored.confidence,
+        )
+        outcome = Outcome(
+            message=message,
+            state=MessageState.PROCESSED,
+            reason="",
+            verdicts=(),
+            assignment=assignment,
+        )
+        ((case, new),) = self._cases(connection, [(outcome, conversation_id)])
+        filed = _Filed(
+            outcome=outcome, conversation_id=conversation_id, case=case, new=new
+        )
+        connection.execute(
+            update(schema.message)
+            .where(schema.message.c.id == message.id)
+            .values(case_id=case.id)
+        )
+        outbox.enqueue(connection, self._deliveries(connection, filed))
+        audit.record(connection, *_events(filed))
+
+    def reject(
+        self, connection: Connection, message_id: str, reason: str, actor: str
+    ) -> None:
+        """Refuse a held message; a citizen is told the reason.
+
+        Raises:
+            NotFound: no held message has that id.
+
+        """
+        state = MessageState.REJECTED
+        row = _resolve_held(connection, message_id, state, actor, reason)
+        if row.author != Author.CITIZEN.value:
+            return
+        message = messages.load(connection, [message_id])[message_id]
+        outcome = Outcome(
+            message=message,
+            state=state,
+            reason=reason,
+            verdicts=(),
+            assignment=Assignment(service=ServiceId(""), reason="", source=actor),
+        )
+        filed = _Filed(
+            outcome=outcome,
+            conversation_id=row.conversation_id,
+            case=None,
+            new=False,
+        )
+        outbox.enqueue(connection, self._deliveries(connection, filed, "rejection"))
 
     def record_answers(
         self, connection: Connection, answers: Sequence[Answer]
@@ -254,16 +340,19 @@ class Recorder:
         if answer.state is not MessageState.PROCESSED:
             return set()
         cases.mark_answered(connection, [str(answer.referred.case_id)])
-        return outbox.enqueue(connection, [self._forward(connection, answer)])
+        delivery = self._forward(connection, answer.message, answer.referred)
+        return outbox.enqueue(connection, [delivery])
 
-    def _forward(self, connection: Connection, answer: Answer) -> NewDelivery:
+    def _forward(
+        self, connection: Connection, message: Message, referred: Referred
+    ) -> NewDelivery:
         """Make the citizen's copy of an answer, on the citizen's own channel."""
-        case, thread, quote = _thread_of(connection, str(answer.referred.case_id))
+        case, thread, quote = _thread_of(connection, str(referred.case_id))
         text = self._city.texts.say(
             texts.ANSWER,
             service=self._city.services.get(case.service, case.service),
             number=case.number,
-            text=answer.message.text,
+            text=message.text,
         )
         row = _outbound_row(
             connection,
@@ -282,9 +371,33 @@ class Recorder:
             lane=thread.reply_to,
             case_id=case.id,
             quote=quote,
-            source_id=answer.message.id,
-            due_at=self._due(connection, answer.message),
+            source_id=message.id,
+            due_at=self._due(connection, message),
         )
+
+
+def _resolve_held(
+    connection: Connection,
+    message_id: str,
+    state: MessageState,
+    actor: str,
+    reason: str = "",
+) -> Any:
+    """Take a message out of the held ones; return its row."""
+    table = schema.message
+    row = connection.execute(
+        update(table)
+        .where(table.c.id == message_id, table.c.state == MessageState.HELD.value)
+        .values(state=state.value, reason=reason)
+        .returning(table)
+    ).one_or_none()
+    if row is None:
+        text = f"no held message {message_id}"
+        raise NotFound(text)
+    action = "released" if state is MessageState.PROCESSED else "rejected"
+    event = Event(action=f"message.{action}", subject=message_id, actor=actor)
+    audit.record(connection, event)
+    return row
 
 
 def _thread_of(connection: Connection, case_id: str) -> tuple[Case, Any, str | None]:

@@ -35,6 +35,10 @@ _TRANSIENT_SQLSTATES = {"40001", "40P01"}
 _RETRIES = 5
 
 
+# What each database thread is at work on; only fault injection looks at it.
+_current = threading.local()
+
+
 @dataclass(slots=True, eq=False)
 class _Unit:
     """One caller's share of a group."""
@@ -89,7 +93,6 @@ class Store:
         self._seal = seal
         self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
-        self._current = threading.local()
         self.on_group: Callable[[int], None] = lambda size: None
         self._threads = [
             threading.Thread(target=self._serve, name=f"store-{n}", daemon=True)
@@ -204,7 +207,7 @@ class Store:
         raise AssertionError
 
     def _transact(self, group: list[_Unit]) -> list[_Outcome]:
-        self._current.tasks = [unit.task for unit in group]
+        _current.tasks = [unit.task for unit in group if unit.task]
         with self._engines.write.connect() as connection:
             connection.info.update(clock=self._clock, now=None, events=[])
             hit("store.before_begin")
@@ -214,10 +217,6 @@ class Store:
                 hit("store.before_commit")
             hit("store.after_commit")
         return outcomes
-
-    def tasks_in_commit(self) -> list[asyncio.Task[Any]]:
-        """Return the tasks that await the group this thread works on (for tests)."""
-        return [task for task in getattr(self._current, "tasks", []) if task]
 
 
 def report(outcomes: Iterable[_Outcome]) -> None:
@@ -261,6 +260,12 @@ def perform(connection: Connection, group: list[_Unit]) -> Iterator[_Outcome]:
                 yield _Outcome(unit, result)
         else:
             yield _Outcome(share[0], work(connection))
+
+
+def tasks_in_commit() -> list[asyncio.Task[Any]]:
+    """Return the tasks that await the group this database thread works on."""
+    found: list[asyncio.Task[Any]] = getattr(_current, "tasks", [])
+    return found
 
 
 def now(connection: Connection) -> datetime:

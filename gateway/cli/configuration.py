@@ -1,0 +1,88 @@
+"""``gateway check``, ``schema``, ``plugins``: before the first message."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from gateway.app import Gateway
+from gateway.cli.output import (
+    DEFAULT_CONFIG,
+    EXIT_FAILED,
+    ConfigOption,
+    JsonOption,
+    complain,
+    dumps,
+    show,
+)
+from gateway.config import schema as json_schema
+from gateway.errors import ConfigError
+from gateway.host import PluginHost
+from gateway.model import HealthStatus
+from gateway.setup import kinds_of, set_up
+
+
+def check(
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    connect: Annotated[
+        bool, typer.Option(help="Also try each connection; nothing is sent.")
+    ] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Check a configuration: every problem with file, line, found and allowed."""
+    try:
+        setup = set_up(config)
+    except ConfigError as error:
+        _show_problems(error, as_json=as_json)
+        raise typer.Exit(EXIT_FAILED) from None
+    rows = asyncio.run(Gateway(setup.settings, setup.host).try_connections())
+    rows = rows if connect else []
+    show(rows, as_json=as_json, empty="the configuration is right")
+    if any(row["status"] == HealthStatus.DOWN.value for row in rows):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _show_problems(error: ConfigError, *, as_json: bool) -> None:
+    if as_json:
+        fields = ("file", "line", "key", "found", "allowed")
+        rows = [{name: getattr(p, name) for name in fields} for p in error.problems]
+        sys.stdout.write(dumps(rows) + "\n")
+        return
+    complain(str(error))
+    complain(f"{len(error.problems)} problem(s)")
+
+
+def schema(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Print the JSON Schema of the configuration file, for editors.
+
+    Covers the plugins that the file enables; all installed ones if there is no file.
+    """
+    host = PluginHost()
+    if config.exists():
+        host = set_up(config).host
+    else:
+        host.load(sorted(host.installed()), config.parent)
+    sys.stdout.write(dumps(json_schema(kinds_of(host))) + "\n")
+
+
+def plugins(*, as_json: JsonOption = False) -> None:
+    """List the installed plugins, and what each offers."""
+    rows = [_plugin(name) for name in sorted(PluginHost().installed())]
+    show(rows, as_json=as_json, empty="no plugins are installed")
+
+
+def _plugin(name: str) -> dict[str, Any]:
+    host = PluginHost()
+    entry = host.installed()[name]
+    host.load([name], DEFAULT_CONFIG.parent)
+    return {
+        "plugin": name,
+        "distribution": entry.dist.name if entry.dist else "",
+        "version": entry.dist.version if entry.dist else "",
+        "channels": ", ".join(host.channel_types()),
+        "connectors": ", ".join(host.connector_types()),
+    }

@@ -1,0 +1,58 @@
+"""The commands, put together."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from gateway import __version__
+from gateway.cli import audit, cases, configuration, daemon, dead_letters, messages
+from gateway.cli.output import EXIT_FAILED, complain
+from gateway.errors import GatewayError
+
+EPILOG = (
+    "Exit codes: 0 done, 1 a problem was found or the command failed,"
+    " 2 wrong usage."
+)
+
+app = typer.Typer(
+    name="gateway",
+    help="The gateway through which a city hall talks with its citizens.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(daemon.run)
+app.command()(configuration.check)
+app.command()(configuration.schema)
+app.command()(configuration.plugins)
+app.command()(daemon.migrate)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+    daemon.demo
+)
+app.command()(messages.replay)
+app.add_typer(messages.app, name="messages")
+app.add_typer(cases.app, name="cases")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(audit.app, name="audit")
+
+
+@app.callback(invoke_without_command=True)
+def show_version(
+    version: bool = typer.Option(default=False, help="Print the version and stop."),
+) -> None:
+    """Take the options that belong to no command."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error of ours is a sentence, not a traceback."""
+    try:
+        app()
+    except GatewayError as error:
+        complain(str(error))
+        sys.exit(EXIT_FAILED)

@@ -1,0 +1,169 @@
+"""``gateway messages`` and ``replay``: what was said, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import orjson
+import typer
+from sqlalchemy import Connection, select
+
+from gateway import inbox
+from gateway.app import city_of
+from gateway.cli.opened import ACTOR, read, write
+from gateway.cli.output import (
+    DEFAULT_CONFIG,
+    EXIT_FAILED,
+    ConfigOption,
+    JsonOption,
+    LimitOption,
+    show,
+    show_one,
+)
+from gateway.errors import NotFound
+from gateway.model import Inbound
+from gateway.records import Recorder
+from gateway.replaying import Difference, Replay
+from gateway.setup import set_up
+from gateway.store import schema
+
+app = typer.Typer(
+    no_args_is_help=True, help="Messages: list, show, release, reject."
+)
+
+Id = Annotated[str, typer.Argument(help="Id of the message.")]
+
+
+@app.command("list")
+def list_(
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    state: Annotated[
+        str | None, typer.Option(help="Only processed, held or rejected ones.")
+    ] = None,
+    limit: LimitOption = 100,
+    as_json: JsonOption = False,
+) -> None:
+    """List messages, newest first; their texts are not shown."""
+    table = schema.message
+    columns = ("id", "created_at", "direction", "author", "channel", "state", "reason")
+    statement = select(*(table.c[name] for name in columns))
+    if state:
+        statement = statement.where(table.c.state == state)
+    statement = statement.order_by(table.c.id.desc()).limit(limit)
+
+    def work(connection: Connection) -> list[dict[str, Any]]:
+        return [dict(row) for row in connection.execute(statement).mappings()]
+
+    show(read(config, work), as_json=as_json, empty="no messages")
+
+
+@app.command("show")
+def show_(
+    message: Id, config: ConfigOption = DEFAULT_CONFIG, *, as_json: JsonOption = False
+) -> None:
+    """Show one message whole: text, attachments, verdicts, assignment."""
+    row = read(config, lambda c: _message(c, message))
+    if as_json:
+        show_one(row, as_json=True)
+        return
+    lists = {key: row.pop(key) for key in ("attachments", "verdicts", "assignment")}
+    show_one({**row.pop("body"), **row}, as_json=False)
+    for name, rows in lists.items():
+        typer.echo()
+        show(rows, as_json=False, empty=f"no {name}")
+
+
+def _message(connection: Connection, message_id: str) -> dict[str, Any]:
+    row = connection.execute(
+        select(schema.message).where(schema.message.c.id == message_id)
+    ).mappings().one_or_none()
+    if row is None:
+        text = f"no message {message_id}"
+        raise NotFound(text)
+    parts = {
+        table.name + ("" if table.name == "assignment" else "s"): [
+            dict(each)
+            for each in connection.execute(
+                select(table).where(table.c.message_id == message_id)
+            ).mappings()
+        ]
+        for table in (schema.attachment, schema.verdict, schema.assignment)
+    }
+    return {**row, "body": orjson.loads(row["body"]), **parts}
+
+
+@app.command()
+def release(message: Id, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Let a held message go to the service it was meant for."""
+    write(
+        config,
+        lambda setup: lambda c: Recorder(city_of(setup.settings)).release(
+            c, message, ACTOR
+        ),
+    )
+    typer.echo(f"{message} is released")
+
+
+@app.command()
+def reject(
+    message: Id,
+    reason: Annotated[str, typer.Option(help="What the citizen is told.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Refuse a held message, and tell the citizen why."""
+    write(
+        config,
+        lambda setup: lambda c: Recorder(city_of(setup.settings)).reject(
+            c, message, reason, ACTOR
+        ),
+    )
+    typer.echo(f"{message} is rejected")
+
+
+def replay(
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    limit: LimitOption = 1000,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide stored messages again with today's plugins, and show what would differ.
+
+    Nothing is sent or changed. Exit code 1 if anything differs.
+    """
+
+    def work(connection: Connection) -> tuple[list[Inbound], dict[str, Any]]:
+        ids = connection.execute(
+            select(schema.inbox.c.id)
+            .where(schema.inbox.c.kind == "message")
+            .order_by(schema.inbox.c.id.desc())
+            .limit(limit)
+        ).scalars()
+        found = list(ids)
+        return inbox.load(connection, found), _decided(connection, found)
+
+    setup = set_up(config)
+    items, decided = read(config, work)
+    differences: list[Difference] = asyncio.run(
+        Replay(setup.settings, setup.host).compare(items, decided)
+    )
+    rows = [difference.row() for difference in differences]
+    show(rows, as_json=as_json, empty=f"{len(items)} messages, no difference")
+    if rows:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _decided(connection: Connection, ids: list[str]) -> dict[str, Any]:
+    """Return the state and service that each message got."""
+    rows = connection.execute(
+        select(
+            schema.message.c.id,
+            schema.message.c.state,
+            schema.assignment.c.service,
+            schema.assignment.c.source,
+        )
+        .join(schema.assignment, schema.assignment.c.message_id == schema.message.c.id)
+        .where(schema.message.c.id.in_(ids))
+    )
+    return {row.id: row for row in rows}

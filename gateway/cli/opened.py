@@ -1,0 +1,44 @@
+"""What commands that look at the database share: opening it beside the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from gateway import audit
+from gateway.clock import SystemClock
+from gateway.setup import Setup, set_up
+from gateway.store import Store, Work, open_store
+from gateway.store.migrate import require_current
+
+T = TypeVar("T")
+
+ACTOR = "staff:cli"
+"""Who acts, on the record, when somebody uses the command line."""
+
+
+def read(config: Path, work: Work[T]) -> T:
+    """Run a read-only function on the configured database."""
+    return _with_store(set_up(config), lambda store: store.read(work))
+
+
+def write(config: Path, work: Callable[[Setup], Work[T]]) -> T:
+    """Run a unit of work; a running daemon sees the result at its next poll."""
+    setup = set_up(config)
+    return _with_store(setup, lambda store: store.run(work(setup)))
+
+
+def _with_store(setup: Setup, use: Callable[[Store], Awaitable[T]]) -> T:
+    url = setup.settings.store.resolved_url
+    require_current(url)
+
+    async def opened() -> T:
+        store = open_store(url, SystemClock(), seal=audit.seal, threads=1)
+        try:
+            return await use(store)
+        finally:
+            await asyncio.to_thread(store.close)
+
+    return asyncio.run(opened())

@@ -1,0 +1,83 @@
+"""How commands print: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+EXIT_FAILED = 1
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option("--config", "-c", envvar="GATEWAY_CONFIG", help="Configuration file."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LimitOption = Annotated[int, typer.Option(min=1, help="At most so many rows.")]
+DEFAULT_CONFIG = Path("gateway.toml")
+
+Row = Mapping[str, Any]
+
+
+def complain(text: str) -> None:
+    """Print an error for people."""
+    typer.echo(text, err=True)
+
+
+def show(rows: Sequence[Row], *, as_json: bool, empty: str) -> None:
+    """Print rows as JSON, or as a table; say so if there are none."""
+    if as_json:
+        sys.stdout.write(dumps(list(rows)) + "\n")
+    elif not rows:
+        typer.echo(empty)
+    else:
+        _table(rows)
+
+
+def show_one(row: Row, *, as_json: bool) -> None:
+    """Print one thing, field by field."""
+    if as_json:
+        sys.stdout.write(dumps(row) + "\n")
+        return
+    width = max(len(key) for key in row)
+    for key, value in row.items():
+        typer.echo(f"{key:<{width}}  {printable(value)}")
+
+
+def dumps(value: Any) -> str:
+    """Return JSON with sorted keys, indented."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
+    return orjson.dumps(value, default=str, option=options).decode()
+
+
+def printable(value: Any) -> str:
+    """Return a value for the terminal; control characters show as what they are."""
+    if isinstance(value, datetime):
+        return value.astimezone().isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, Enum):
+        return str(value.value)
+    text = "" if value is None else str(value)
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
+        for c in text
+    )
+
+
+def _table(rows: Sequence[Row]) -> None:
+    from rich.console import Console  # noqa: PLC0415 (only tables need it)
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for key in rows[0]:
+        table.add_column(key)
+    for row in rows:
+        # Text, not str: brackets of a citizen's message are no markup.
+        table.add_row(*(Text(printable(value)) for value in row.values()))
+    Console(soft_wrap=True).print(table)

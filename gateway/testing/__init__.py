@@ -1,0 +1,1 @@
+"""The kit for plugin authors, and the faults that the gateway's own tests arm."""
