@@ -82,6 +82,7 @@ class Courier:
         )
 
     async def _deliver(self, parcel: Parcel) -> None:
+        self._breaker.started()
         try:
             receipt = await self._known(parcel) or await self._send(parcel)
         except DeliveryError as error:
