@@ -82,6 +82,7 @@ class GuardedCall(Generic[ResultT]):
         function: Callable[..., Awaitable[ResultT | None]],
         parameters: Sequence[str],
         *,
+        context: object,
         timeout: float,
         validate: Callable[[object], None],
         clock: Clock,
@@ -89,8 +90,8 @@ class GuardedCall(Generic[ResultT]):
         """Call ``function`` with those of the hook's arguments it has named."""
         self.plugin = plugin
         self.hook = hook
-        self.context: object = None
         self.breaker = Breaker(clock, failures=FAILURES, seconds=PAUSE_SECONDS)
+        self._context = context
         self._function = function
         self._parameters = tuple(parameters)
         self._timeout = timeout
@@ -125,7 +126,7 @@ class GuardedCall(Generic[ResultT]):
 
     def _arguments(self, subject: object) -> tuple[object, ...]:
         return tuple(
-            self.context if name == "context" else subject for name in self._parameters
+            self._context if name == "context" else subject for name in self._parameters
         )
 
     def _failed(self, error: BaseException) -> Failed:

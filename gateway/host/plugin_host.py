@@ -62,6 +62,17 @@ class PluginHost:
         self._manager = pluggy.PluginManager("gateway")
         self._manager.add_hookspecs(hookspecs)
         self._plugins: dict[str, Plugin[Any]] = {}
+        self._contexts: Mapping[str, Context[Any]] = {}
+        self._wire()
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long each hook may take; set before the first message."""
+        return self._timeouts
+
+    @timeouts.setter
+    def timeouts(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
         self._wire()
 
     # Loading
@@ -128,14 +139,12 @@ class PluginHost:
         missing = [name for name in self._plugins if name not in contexts]
         if missing:
             raise PluginError(f"no context for plugins: {', '.join(missing)}")
-        for call in self._calls:
-            call.context = contexts[call.plugin]
-        self._bound = True
+        self._contexts = contexts
+        self._wire()
 
     # Wiring: what is called for each hook, in order. Done once, not per message.
 
     def _wire(self) -> None:
-        self._bound = not self._plugins
         self._calls: list[GuardedCall[Any]] = []
         times = self._timeouts
         calls = self._calls_of
@@ -158,6 +167,7 @@ class PluginHost:
                 hook,
                 cast("Ask", impl.function),
                 impl.argnames,
+                context=self._contexts.get(impl.plugin_name),
                 timeout=timeout,
                 validate=validator(result),
                 clock=self._clock,
@@ -235,7 +245,7 @@ class PluginHost:
             PluginError: the first that fails; the rest is not started.
 
         """
-        if not self._bound:
+        if not self._contexts.keys() >= self._plugins.keys():
             raise PluginError("the plugins have no context yet: call bind() first")
         for call in self._starters:
             result = await call()
