@@ -107,7 +107,9 @@ def _allowed(detail: ErrorDetails, field: FieldInfo | None) -> str:
     if kind in _BOUNDS or kind.startswith(("int_", "float_")):
         return _range(field) or _TYPES.get(kind, detail["msg"])
     if kind in {"too_short", "too_long"}:
-        return detail["msg"].lower()
+        bound = "min_length" if kind == "too_short" else "max_length"
+        words = "at least" if kind == "too_short" else "at most"
+        return f"a list of {words} {detail['ctx'][bound]}"
     return _TYPES.get(kind) or detail["msg"][0].lower() + detail["msg"][1:]
 
 
@@ -115,7 +117,8 @@ def _wanted(field: FieldInfo | None) -> str:
     """Say what a missing key should hold: its description, if it has one."""
     if field is None or not field.description:
         return "this key is required"
-    return f"required: {field.description.rstrip('.')}"
+    sentence = field.description.splitlines()[0].rstrip(".")
+    return f"required: {sentence}"
 
 
 def _range(field: FieldInfo | None) -> str:

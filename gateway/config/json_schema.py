@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic import BaseModel
 
 from gateway.config.loading import CORE, Kinds
 from gateway.config.section import Section
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ID = "^[a-z][a-z0-9_-]{0,39}$"
-_SECRET: JsonSchemaValue = {
+_SECRET: dict[str, Any] = {
     "description": "A secret, named and not written here.",
     "oneOf": [
         {
@@ -26,27 +24,6 @@ _SECRET: JsonSchemaValue = {
         for name in ("env", "file")
     ],
 }
-
-
-class _Generator(GenerateJsonSchema):
-    """Shows a secret as the table that names it."""
-
-    def generate_inner(self, schema: Any) -> JsonSchemaValue:
-        if isinstance(schema, dict) and _is_secret(schema):
-            return _SECRET
-        return super().generate_inner(schema)
-
-
-def _is_secret(schema: CoreSchema | Mapping[str, Any]) -> bool:
-    return schema.get("cls") is SecretStr or (
-        schema.get("type") == "json-or-python" and _mentions(schema, SecretStr)
-    )
-
-
-def _mentions(schema: Any, kind: type) -> bool:
-    if isinstance(schema, Mapping):
-        return any(v is kind or _mentions(v, kind) for v in schema.values())
-    return False
 
 
 def schema(kinds: Kinds) -> dict[str, Any]:
@@ -73,19 +50,19 @@ def schema(kinds: Kinds) -> dict[str, Any]:
 
 def _of(kind: type[BaseModel]) -> dict[str, Any]:
     """Return a section's schema; nested definitions stay inside it."""
-    made = kind.model_json_schema(
-        schema_generator=_Generator, ref_template=f"#{kind.__name__}/{{model}}"
-    )
+    made = kind.model_json_schema(ref_template=f"#{kind.__name__}/{{model}}")
     definitions = made.pop("$defs", {})
     return {k: _inlined(v, definitions, kind.__name__) for k, v in made.items()}
 
 
 def _inlined(value: Any, definitions: Mapping[str, Any], owner: str) -> Any:
-    """Put definitions in place of the references to them."""
+    """Put definitions in place of references, and of secrets what names them."""
     if isinstance(value, list):
         return [_inlined(each, definitions, owner) for each in value]
     if not isinstance(value, dict):
         return value
+    if value.get("writeOnly") and value.get("format") == "password":
+        return _SECRET
     reference = value.get("$ref")
     if isinstance(reference, str):
         name = reference.removeprefix(f"#{owner}/")
