@@ -63,7 +63,9 @@ def peers_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_port(request: pytest.FixtureRequest, peers_folder: Path) -> Iterator[int]:
+def postgresql_port(
+    request: pytest.FixtureRequest, peers_folder: Path
+) -> Iterator[int]:
     """A PostgreSQL server; its port."""
     if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
         _missing(request.config, "PostgreSQL", "not installed")

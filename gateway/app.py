@@ -254,7 +254,9 @@ class Gateway:
             self._add_courier(target)
 
     def _packing(self) -> delivering.Packing:
-        return delivering.Packing(self.attachments, Texts(self.settings.gateway.language))
+        return delivering.Packing(
+            self.attachments, Texts(self.settings.gateway.language)
+        )
 
     def _add_fetcher(self, channel_id: ChannelId, channel: Channel[Any]) -> None:
         settings = self.settings

@@ -221,7 +221,9 @@ def enqueue(connection: Connection, jobs: Sequence[NewJob]) -> None:
         return
     _lock_lanes(connection, ((new.queue, new.lane) for new in jobs))
     at = now(connection)
-    virtual = {queue: virtual_time(connection, queue) for queue in {j.queue for j in jobs}}
+    virtual = {
+        queue: virtual_time(connection, queue) for queue in {j.queue for j in jobs}
+    }
     connection.execute(
         _ENQUEUE,
         [
@@ -336,7 +338,11 @@ def bury(connection: Connection, burials: Sequence[Burial]) -> None:
                 action="job.dead",
                 subject=str(row["subject"]),
                 actor="gateway",
-                data={"dead_letter": row["id"], "queue": row["queue"], "code": row["code"]},
+                data={
+                    "dead_letter": row["id"],
+                    "queue": row["queue"],
+                    "code": row["code"],
+                },
             )
             for row in rows
         ),

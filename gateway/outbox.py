@@ -345,9 +345,7 @@ def _apply_early(connection: Connection, sent: Sequence[Sent]) -> None:
         return
     table = schema.receipt
     early = connection.execute(
-        select(table).where(
-            table.c.external_id.in_(ids), table.c.delivery_id.is_(None)
-        )
+        select(table).where(table.c.external_id.in_(ids), table.c.delivery_id.is_(None))
     ).all()
     for row in early:
         delivery_id = ids[row.external_id]
@@ -424,9 +422,7 @@ def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) -> list[
     """
     for receipt in receipts:
         delivery_id = _find(connection, receipt)
-        connection.execute(
-            insert(schema.receipt), [_receipt_row(receipt, delivery_id)]
-        )
+        connection.execute(insert(schema.receipt), [_receipt_row(receipt, delivery_id)])
         if delivery_id is not None:
             _advance(connection, delivery_id, receipt.status, receipt.code)
     return [None] * len(receipts)
@@ -508,9 +504,7 @@ class Referred:
     conversation_id: str | None
 
 
-def find_referred(
-    connection: Connection, references: Sequence[str]
-) -> Referred | None:
+def find_referred(connection: Connection, references: Sequence[str]) -> Referred | None:
     """Return the delivery that the nearest known reference names."""
     table = schema.delivery
     rows = connection.execute(

@@ -57,8 +57,7 @@ def claim_arrived(
     ids = [claim.subject for each in claims for claim in each]
     items = iter(inbox.load(connection, ids)) if ids else iter(())
     return [
-        [Arrived(claim=claim, inbound=next(items)) for claim in each]
-        for each in claims
+        [Arrived(claim=claim, inbound=next(items)) for claim in each] for each in claims
     ]
 
 

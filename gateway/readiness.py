@@ -36,7 +36,9 @@ class Monitor:
         age = process.oldest_ready_age.total_seconds() if process else 0.0
         limit = gateway.settings.health.max_ready_age_seconds
         if age > limit:
-            reasons.append(f"the oldest message has waited {age:.0f} s (limit {limit} s)")
+            reasons.append(
+                f"the oldest message has waited {age:.0f} s (limit {limit} s)"
+            )
         if gateway.crew.stopping.is_set():
             reasons.append("stopping")
         loop = gateway.watchdog.health()

@@ -263,7 +263,7 @@ class Worker(Generic[WorkT]):
                 await self._handle(work)
         except StaleClaim:
             log.info("claim_stale", job=work.claim.id, queue=self.queue)
-        except Exception:  # noqa: BLE001 (the supervisor of all handlers)
+        except Exception:
             log.exception("handler_failed", job=work.claim.id, queue=self.queue)
             await self._give_back(work.claim)
 

@@ -75,9 +75,7 @@ async def test_truncation_with_a_forged_head_is_found_by_a_kept_head(chain: Stor
     kept = await chain.read(audit.verify)
 
     def forge(connection: Connection) -> None:
-        last = connection.execute(
-            TABLE.select().where(TABLE.c.seq == EVENTS - 1)
-        ).one()
+        last = connection.execute(TABLE.select().where(TABLE.c.seq == EVENTS - 1)).one()
         connection.execute(delete(TABLE).where(TABLE.c.seq == EVENTS))
         connection.execute(update(schema.chain).values(seq=last.seq, hash=last.hash))
 

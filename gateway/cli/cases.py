@@ -68,9 +68,11 @@ def show_(
 
 def _case(connection: Connection, number: str) -> dict[str, Any]:
     table = schema.cases
-    row = connection.execute(
-        select(table).where(table.c.number == number)
-    ).mappings().one_or_none()
+    row = (
+        connection.execute(select(table).where(table.c.number == number))
+        .mappings()
+        .one_or_none()
+    )
     if row is None:
         message = f"no case {number}"
         raise NotFound(message)

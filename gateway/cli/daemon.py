@@ -11,10 +11,10 @@ from pathlib import Path
 import structlog
 import typer
 
-from gateway import log
 from gateway.app import Gateway, failed_task
 from gateway.cli.output import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, complain
 from gateway.errors import GatewayError
+from gateway.log import configure
 from gateway.setup import Setup, set_up
 from gateway.store.migrate import upgrade
 from gateway.store.schema import REVISION
@@ -23,7 +23,7 @@ from gateway.store.schema import REVISION
 def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Run the daemon until SIGTERM; SIGHUP reloads what can be reloaded."""
     setup = set_up(config)
-    log.configure(setup.settings.log.level, setup.settings.log.format, sys.stderr)
+    configure(setup.settings.log.level, setup.settings.log.format, sys.stderr)
     failure = asyncio.run(_serve(setup, config))
     if failure is not None:
         structlog.get_logger().error("stopped_by_failure", exc_info=failure)
@@ -55,7 +55,7 @@ def _reload(gateway: Gateway, config: Path) -> None:
         logger.error("reload_refused", problems=str(error))  # noqa: TRY400 (no traceback)
         return
     reloaded, restart = gateway.reload(setup.settings)
-    log.configure(setup.settings.log.level, setup.settings.log.format, sys.stderr)
+    configure(setup.settings.log.level, setup.settings.log.format, sys.stderr)
     logger.warning("reloaded", sections=reloaded, need_restart=restart)
 
 

@@ -65,9 +65,11 @@ def show_(
     """Show one dead letter whole."""
 
     def work(connection: Connection) -> dict[str, Any]:
-        row = connection.execute(
-            select(dead_letter).where(dead_letter.c.id == letter)
-        ).mappings().one_or_none()
+        row = (
+            connection.execute(select(dead_letter).where(dead_letter.c.id == letter))
+            .mappings()
+            .one_or_none()
+        )
         if row is None:
             message = f"no dead letter {letter}"
             raise NotFound(message)

@@ -12,8 +12,7 @@ from gateway.cli.output import EXIT_FAILED, complain
 from gateway.errors import GatewayError
 
 EPILOG = (
-    "Exit codes: 0 done, 1 a problem was found or the command failed,"
-    " 2 wrong usage."
+    "Exit codes: 0 done, 1 a problem was found or the command failed, 2 wrong usage."
 )
 
 app = typer.Typer(
@@ -29,9 +28,9 @@ app.command()(configuration.check)
 app.command()(configuration.schema)
 app.command()(configuration.plugins)
 app.command()(daemon.migrate)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
-    daemon.demo
-)
+app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)(daemon.demo)
 app.command()(messages.replay)
 app.add_typer(messages.app, name="messages")
 app.add_typer(cases.app, name="cases")

@@ -28,9 +28,7 @@ from gateway.replaying import Difference, Replay
 from gateway.setup import set_up
 from gateway.store import schema
 
-app = typer.Typer(
-    no_args_is_help=True, help="Messages: list, show, release, reject."
-)
+app = typer.Typer(no_args_is_help=True, help="Messages: list, show, release, reject.")
 
 Id = Annotated[str, typer.Argument(help="Id of the message.")]
 
@@ -76,9 +74,13 @@ def show_(
 
 
 def _message(connection: Connection, message_id: str) -> dict[str, Any]:
-    row = connection.execute(
-        select(schema.message).where(schema.message.c.id == message_id)
-    ).mappings().one_or_none()
+    row = (
+        connection.execute(
+            select(schema.message).where(schema.message.c.id == message_id)
+        )
+        .mappings()
+        .one_or_none()
+    )
     if row is None:
         text = f"no message {message_id}"
         raise NotFound(text)
@@ -99,8 +101,8 @@ def release(message: Id, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Let a held message go to the service it was meant for."""
     write(
         config,
-        lambda setup: lambda c: Recorder(city_of(setup.settings)).release(
-            c, message, ACTOR
+        lambda setup: (
+            lambda c: Recorder(city_of(setup.settings)).release(c, message, ACTOR)
         ),
     )
     typer.echo(f"{message} is released")
@@ -115,8 +117,10 @@ def reject(
     """Refuse a held message, and tell the citizen why."""
     write(
         config,
-        lambda setup: lambda c: Recorder(city_of(setup.settings)).reject(
-            c, message, reason, ACTOR
+        lambda setup: (
+            lambda c: Recorder(city_of(setup.settings)).reject(
+                c, message, reason, ACTOR
+            )
         ),
     )
     typer.echo(f"{message} is rejected")

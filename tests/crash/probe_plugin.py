@@ -57,9 +57,7 @@ async def post(
     except aiohttp.ClientConnectorError as error:
         raise DeliveryError("refused", str(error), retryable=True) from error
     except aiohttp.ClientError as error:
-        raise DeliveryError(
-            "lost", str(error), retryable=True, unknown=True
-        ) from error
+        raise DeliveryError("lost", str(error), retryable=True, unknown=True) from error
     at = context.clock.now()
     return Receipt(status=ReceiptStatus.SENT, at=at, external_id=f"sink:{key}")
 
@@ -102,9 +100,7 @@ class ProbeChannel(Channel[ProbeConfig]):
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Hand the notice to the sink."""
         body: dict[str, object] = {"to": str(outgoing.to), "quote": outgoing.quote}
-        return await post(
-            self.context, self.config.sink, outgoing.delivery_id, body
-        )
+        return await post(self.context, self.config.sink, outgoing.delivery_id, body)
 
 
 class SinkConnector(Connector[SinkConfig]):

@@ -50,7 +50,9 @@ async def test_failing_unit_fails_alone(store: Store):
         return_exceptions=True,
     )
 
-    assert [True] == [isinstance(r, RuntimeError) for r in results if not isinstance(r, str)]
+    assert [True] == [
+        isinstance(r, RuntimeError) for r in results if not isinstance(r, str)
+    ]
     expected = {f"good{n}" for n in range(10)} | {f"late{n}" for n in range(10)}
     assert expected == await store.read(names)
 
@@ -82,7 +84,9 @@ async def test_batch_that_fails_is_run_one_by_one(store: Store):
         *(store.run_batched(picky, n) for n in range(20)), return_exceptions=True
     )
 
-    assert [n for n in range(20) if n != 7] == [r for r in results if isinstance(r, int)]
+    assert [n for n in range(20) if n != 7] == [
+        r for r in results if isinstance(r, int)
+    ]
     assert 1 == sum(isinstance(r, ValueError) for r in results)
 
 
