@@ -54,9 +54,7 @@ def _real(location: tuple[int | str, ...], kind: str) -> tuple[int | str, ...]:
     )
 
 
-def _field(
-    kind: type[BaseModel], location: tuple[int | str, ...]
-) -> FieldInfo | None:
+def _field(kind: type[BaseModel], location: tuple[int | str, ...]) -> FieldInfo | None:
     """Return the field that a location names, through nested sections."""
     field: FieldInfo | None = None
     model: type[BaseModel] | None = kind

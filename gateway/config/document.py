@@ -66,9 +66,7 @@ class Document:
                 return found
         return None
 
-    def problem(
-        self, path: Sequence[str | int], found: str, allowed: str
-    ) -> Problem:
+    def problem(self, path: Sequence[str | int], found: str, allowed: str) -> Problem:
         """Return a problem with the key at ``path``."""
         return Problem(
             file=str(self.path),
@@ -109,9 +107,7 @@ def _walk(source: bytes) -> Iterator[tuple[KeyPath, int]]:
             yield from _table(node, counts)
 
 
-def _table(
-    node: Node, counts: dict[KeyPath, int]
-) -> Iterator[tuple[KeyPath, int]]:
+def _table(node: Node, counts: dict[KeyPath, int]) -> Iterator[tuple[KeyPath, int]]:
     head, *rest = node.named_children
     path = _within(_key(head), counts)
     if node.type == "table_array_element":

@@ -38,7 +38,9 @@ class Moment(TypeDecorator[datetime]):
     impl = BigInteger
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+    def process_bind_param(
+        self, value: datetime | None, dialect: Dialect
+    ) -> int | None:
         """Store a time; a naive one is a programming error."""
         del dialect
         return None if value is None else (value - _EPOCH) // _MICROSECOND
@@ -320,7 +322,9 @@ event = Table(
     "event",
     metadata,
     Column(
-        "seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True,
+        "seq",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
         autoincrement=False,
     ),
     Column("at", Moment, nullable=False),
@@ -339,4 +343,3 @@ chain = Table(
     Column("seq", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
 )
-
