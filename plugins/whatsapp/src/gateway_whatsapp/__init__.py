@@ -1,0 +1,23 @@
+"""WhatsApp for municipal-gateway, through Meta's Cloud API.
+
+In by webhook (`WhatsAppChannel`), out by the Graph API; `gateway_whatsapp.simulator`
+is a Cloud API to try it all with.
+"""
+
+from __future__ import annotations
+
+from gateway.channel import ChannelType
+from gateway.plugin import NoConfig, Plugin, hookimpl
+from gateway_whatsapp.channel import WhatsAppChannel
+from gateway_whatsapp.config import WhatsAppConfig
+
+__all__ = ["WhatsAppChannel", "WhatsAppConfig", "WhatsAppPlugin"]
+
+
+class WhatsAppPlugin(Plugin[NoConfig]):
+    """Offers the channel of type ``whatsapp``."""
+
+    @hookimpl
+    def register_channels(self) -> list[ChannelType]:
+        """Offer a WhatsApp Business number to which citizens write."""
+        return [ChannelType("whatsapp", WhatsAppConfig, WhatsAppChannel)]

@@ -1,0 +1,134 @@
+"""The channel: one WhatsApp Business number."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+from aiohttp import web
+
+from gateway.channel import Channel, RouteDef
+from gateway.model import (
+    Attachment,
+    ChannelId,
+    Health,
+    Inbound,
+    Message,
+    Original,
+    Outgoing,
+    Receipt,
+    Semantics,
+)
+from gateway.plugin import Context
+from gateway_whatsapp import signature
+from gateway_whatsapp.client import CloudApi
+from gateway_whatsapp.config import WhatsAppConfig
+from gateway_whatsapp.parse import parse
+from gateway_whatsapp.split import split
+
+# Only a plain word is echoed: whoever asks can't make us say anything else.
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_KEPT_HEADERS = (signature.HEADER, "Content-Type")
+
+
+class WhatsAppChannel(Channel[WhatsAppConfig]):
+    """Takes Meta's webhooks, answers by the Graph API."""
+
+    semantics = Semantics.BLIND
+    grace_seconds = 60.0
+
+    def __init__(
+        self, channel_id: ChannelId, config: WhatsAppConfig, context: Context[Any]
+    ) -> None:
+        """Keep what is needed; open nothing."""
+        super().__init__(channel_id, config, context)
+        self._secrets = [
+            secret.get_secret_value().encode() for secret in config.app_secrets
+        ]
+        self._api = CloudApi(config, context.http, context.clock)
+
+    def routes(self) -> Iterable[RouteDef]:
+        """Serve the webhook; its address is what you register at Meta."""
+        return (
+            RouteDef(method="GET", path="webhook", handler=self._handshake),
+            RouteDef(method="POST", path="webhook", handler=self._webhook),
+        )
+
+    async def _handshake(self, request: web.Request) -> web.StreamResponse:
+        """Answer Meta's question whether the address is ours (*Webhooks: verify*)."""
+        query = request.query
+        challenge = query.get("hub.challenge", "")
+        given = query.get("hub.verify_token", "").encode("utf-8", "surrogateescape")
+        token = self.config.verify_token.get_secret_value().encode()
+        known = hmac.compare_digest(given, token)
+        if not known or query.get("hub.mode") != "subscribe":
+            raise web.HTTPForbidden(text="verify_token or mode is wrong\n")
+        if not _CHALLENGE.fullmatch(challenge):
+            raise web.HTTPForbidden(text="challenge is no plain word\n")
+        return web.Response(
+            text=challenge, headers={"X-Content-Type-Options": "nosniff"}
+        )
+
+    async def _webhook(self, request: web.Request) -> web.StreamResponse:
+        """Verify, split, store, then acknowledge."""
+        body = await _read(request)
+        if not signature.verify(
+            body, request.headers.get(signature.HEADER), self._secrets
+        ):
+            raise web.HTTPUnauthorized(text="signature missing or wrong\n")
+        found = split(body, self.config.phone_number_id)
+        if not found.items:
+            return web.Response(text=f"ignored: {', '.join(found.ignored)}\n")
+        headers = {
+            name: request.headers[name]
+            for name in _KEPT_HEADERS
+            if name in request.headers
+        }
+        await self.context.inbox.accept(self.id, body, found.items, headers)
+        return web.Response(text="accepted\n")
+
+    def parse(self, inbound: Inbound) -> Message | Receipt:
+        """Read a stored item.
+
+        Raises:
+            PayloadError: it can't be read; it is kept and shown to staff.
+
+        """
+        return parse(inbound)
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Send a text to a citizen.
+
+        Raises:
+            DeliveryError: not taken, or whether it was taken is unknown.
+
+        """
+        return await self._api.send(outgoing)
+
+    def fetch(self, original: Original, attachment: Attachment) -> AsyncIterator[bytes]:
+        """Stream an attachment from Meta.
+
+        Raises:
+            AttachmentError: it can't be had, now or ever.
+
+        """
+        del original
+        return self._api.download(attachment.locator)
+
+    async def check(self) -> Health:
+        """Ask Meta for our number; send nothing."""
+        return await self._api.check()
+
+    def health(self) -> Health:
+        """Say how the last request to Meta went."""
+        return self._api.health
+
+
+async def _read(request: web.Request) -> bytes:
+    """Return the raw body."""
+    try:
+        return await request.read()
+    except web.RequestPayloadError:
+        raise web.HTTPBadRequest(text="the body is broken off\n") from None

@@ -1,0 +1,255 @@
+"""The Graph API: the only module that touches the network.
+
+Sources: Meta, *Cloud API: messages, media, phone numbers*. There is no idempotency
+key: a time-out after sending leaves the outcome unknown, and a status that carries
+``biz_opaque_callback_data`` (our delivery id) tells it later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from gateway.clock import Clock
+from gateway.errors import AttachmentError, DeliveryError, PayloadError
+from gateway.model import Health, HealthStatus, Outgoing, Receipt, ReceiptStatus
+from gateway.payload import Payload
+from gateway_whatsapp.config import WhatsAppConfig, is_safe
+from gateway_whatsapp.errors import (
+    Action,
+    Refusal,
+    attachment_error,
+    delivery_error,
+    rule_of,
+)
+from gateway_whatsapp.parse import MEDIA_ID
+from gateway_whatsapp.render import render
+
+_CHUNK = 64 * 1024
+_LONGEST_PAUSE = 24 * 3600
+_GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+_EXPIRED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *_GONE}
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
+# Meta's file servers refuse some clients by their name.
+_AGENT = {"User-Agent": "Mozilla/5.0 (compatible; municipal-gateway)"}
+
+
+class CloudApi:
+    """One number at the Cloud API, reached through the gateway's shared session."""
+
+    def __init__(
+        self, config: WhatsAppConfig, http: aiohttp.ClientSession, clock: Clock
+    ) -> None:
+        """Keep what is needed; nothing is opened."""
+        self._config = config
+        self._http = http
+        self._clock = clock
+        self.health = Health(status=HealthStatus.OK, text="not used yet")
+
+    async def send(self, outgoing: Outgoing) -> Receipt:
+        """Send a text; return Meta's id of it.
+
+        Raises:
+            DeliveryError: not taken, or whether it was taken is unknown.
+
+        """
+        url = f"{self._config.base_url}/{self._config.phone_number_id}/messages"
+        body = render(outgoing)
+        try:
+            async with await self._request("POST", URL(url), json=body) as response:
+                return await self._read_sent(response, outgoing)
+        except _NOT_SENT as error:
+            raise self._unreachable(error) from error
+        except _BROKEN as error:
+            raise self._lost(error) from error
+
+    async def _read_sent(
+        self, response: aiohttp.ClientResponse, outgoing: Outgoing
+    ) -> Receipt:
+        raw = await response.read()
+        if response.status != HTTPStatus.OK:
+            refusal = self._refused(response, raw)
+            raise delivery_error(refusal, outgoing.attempt)
+        self._well()
+        try:
+            wamid = Payload.from_json(raw).find("messages[0]").text("id")
+        except PayloadError as error:
+            text = f"taken, but the answer can't be read: {error}"
+            raise DeliveryError(
+                "unreadable_answer", text, retryable=True, unknown=True
+            ) from error
+        return Receipt(
+            status=ReceiptStatus.SENT,
+            at=self._clock.now(),
+            external_id=wamid,
+            delivery_id=outgoing.delivery_id,
+        )
+
+    async def download(self, media_id: str) -> AsyncIterator[bytes]:
+        """Stream a file; its address is good for 5 minutes, so it is asked for first.
+
+        Raises:
+            AttachmentError: it can't be had, now or ever.
+
+        """
+        try:
+            async with await self._open_media(media_id) as response:
+                async for chunk in response.content.iter_chunked(_CHUNK):
+                    yield chunk
+        except _BROKEN as error:
+            self._poorly(error)
+            kind = type(error).__name__
+            raise AttachmentError("interrupted", kind, retryable=True) from error
+
+    async def _open_media(self, media_id: str) -> aiohttp.ClientResponse:
+        """Open the file; an address that has expired is asked for once more."""
+        response = await self._get_media(await self._media_url(media_id))
+        if response.status in _EXPIRED:
+            response.release()
+            response = await self._get_media(await self._media_url(media_id))
+        if response.status == HTTPStatus.OK:
+            return response
+        response.release()
+        if response.status in _GONE:
+            text = f"Meta no longer has the file (HTTP {response.status})"
+            raise AttachmentError("media_gone", text, retryable=False)
+        raise attachment_error(_refusal(response, b""))
+
+    async def _media_url(self, media_id: str) -> URL:
+        """Ask where a file is."""
+        if not MEDIA_ID.fullmatch(media_id):
+            raise AttachmentError("bad_media_id", "no media id", retryable=False)
+        url = URL(f"{self._config.base_url}/{media_id}").with_query(
+            phone_number_id=self._config.phone_number_id
+        )
+        async with await self._request("GET", url) as response:
+            raw = await response.read()
+            if response.status != HTTPStatus.OK:
+                raise attachment_error(self._refused(response, raw))
+        self._well()
+        try:
+            return self._allowed(URL(Payload.from_json(raw).text("url")))
+        except (PayloadError, ValueError) as error:
+            text = "Meta's answer holds no address of the file"
+            raise AttachmentError("no_media_url", text, retryable=True) from error
+
+    def _allowed(self, url: URL) -> URL:
+        """Return ``url`` if our token may go there.
+
+        Raises:
+            AttachmentError: the host is not one that Meta serves files from.
+
+        """
+        host = url.host or ""
+        known = any(
+            host == allowed or host.endswith(f".{allowed}")
+            for allowed in self._config.media_hosts
+        )
+        if not known or not is_safe(url):
+            text = f"{url.scheme}://{host} is not among media_hosts"
+            raise AttachmentError("media_host", text, retryable=False)
+        return url
+
+    async def _get_media(self, url: URL) -> aiohttp.ClientResponse:
+        seconds = self._config.timeout
+        timeout = aiohttp.ClientTimeout(
+            total=None, connect=seconds / 2, sock_read=seconds
+        )
+        headers = {**_AGENT, "Accept-Encoding": "identity"}
+        return await self._request("GET", url, headers=headers, timeout=timeout)
+
+    async def check(self) -> Health:
+        """Ask for our own number; send nothing."""
+        url = URL(f"{self._config.base_url}/{self._config.phone_number_id}")
+        try:
+            async with await self._request("GET", url) as response:
+                raw = await response.read()
+                if response.status == HTTPStatus.OK:
+                    self._well()
+                else:
+                    self._refused(response, raw)
+                    return _down(self.health.text)
+        except _BROKEN as error:
+            self._poorly(error)
+            return _down(self.health.text)
+        return self.health
+
+    async def _request(
+        self, method: str, url: URL, **options: Any
+    ) -> aiohttp.ClientResponse:
+        """Ask with our token, and follow nobody elsewhere with it.
+
+        Connecting gets half of the time: when the whole has run out, the request had
+        gone out.
+        """
+        seconds = self._config.timeout
+        token = self._config.token.get_secret_value()
+        headers = {**options.pop("headers", {}), "Authorization": f"Bearer {token}"}
+        whole = aiohttp.ClientTimeout(total=seconds, connect=seconds / 2)
+        options.setdefault("timeout", whole)
+        return await self._http.request(
+            method, url, headers=headers, allow_redirects=False, **options
+        )
+
+    def _refused(self, response: aiohttp.ClientResponse, raw: bytes) -> Refusal:
+        """Read a refusal, and what it says about our account."""
+        refusal = _refusal(response, raw)
+        rule = rule_of(refusal)
+        if rule.action is Action.ACCOUNT:
+            self.health = _down(rule.text)
+        elif rule.action is Action.RETRY:
+            self.health = Health(status=HealthStatus.DEGRADED, text=rule.text)
+        else:
+            self._well()
+        return refusal
+
+    def _well(self) -> None:
+        self.health = Health(status=HealthStatus.OK)
+
+    def _poorly(self, error: BaseException) -> None:
+        text = f"the Graph API does not answer ({type(error).__name__})"
+        self.health = Health(status=HealthStatus.DEGRADED, text=text)
+
+    def _unreachable(self, error: BaseException) -> DeliveryError:
+        """Return what it means that no connection came about."""
+        self._poorly(error)
+        return DeliveryError("unreachable", type(error).__name__, retryable=True)
+
+    def _lost(self, error: BaseException) -> DeliveryError:
+        """Return what it means that the request went out and no answer came."""
+        self._poorly(error)
+        kind = type(error).__name__
+        return DeliveryError("no_answer", kind, retryable=True, unknown=True)
+
+
+def _refusal(response: aiohttp.ClientResponse, raw: bytes) -> Refusal:
+    """Read Meta's error; what has another shape has no code."""
+    code, transient = None, False
+    try:
+        error = Payload.from_json(raw).get("error")
+        code = error.integer("code")
+        transient = error.flag("is_transient")
+    except PayloadError:
+        pass
+    return Refusal(
+        status=response.status,
+        code=code,
+        transient=transient,
+        retry_after=_retry_after(response.headers.get("Retry-After", "")),
+    )
+
+
+def _retry_after(value: str) -> float | None:
+    """Read seconds; the other form, a date, Meta does not use."""
+    if not (value.isascii() and value.isdigit()):
+        return None
+    return float(min(int(value[:9]), _LONGEST_PAUSE))
+
+
+def _down(text: str) -> Health:
+    return Health(status=HealthStatus.DOWN, text=text)

@@ -1,0 +1,88 @@
+"""Who wrote: the stable user id where there is one, else the number. Pure.
+
+Meta's business-scoped user id (BSUID) comes with every webhook since 2026; a person
+with a username may have no number at all. Sources: Meta, *Business-scoped user IDs*.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.model import Address
+from gateway.payload import Payload
+
+SCHEME = "whatsapp"
+
+_BSUID = re.compile(r"[A-Z]{2}\.[A-Za-z0-9]{1,128}")
+_ID = re.compile(rf"{_BSUID.pattern}|[0-9]{{1,20}}")
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A WhatsApp user as one webhook names them; either id may be missing ("")."""
+
+    bsuid: str = ""
+    wa_id: str = ""
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return the id to recognise the person by; "" if there is none."""
+        return self.bsuid or self.wa_id
+
+    @property
+    def aliases(self) -> tuple[Address, ...]:
+        """Return the person's other addresses."""
+        if self.bsuid and self.wa_id:
+            return (Address(SCHEME, self.wa_id),)
+        return ()
+
+
+def is_bsuid(value: str) -> bool:
+    """Tell whether ``value`` is a business-scoped user id: ``IT.1349…``."""
+    return _BSUID.fullmatch(value) is not None
+
+
+def find_person(value: Payload, message: Payload) -> Person:
+    """Say who wrote ``message``, which stands in ``value``; never raises.
+
+    What is no proper id counts as missing; in the wild, a BSUID may stand in the
+    place of the number.
+    """
+    said = _ids(message.value, "from_user_id", "from")
+    contact = _find_contact(value.value, said)
+    ids = said + _ids(contact, "user_id", "wa_id")
+    profile = contact.get("profile")
+    name = _text(profile, "name") or _text(profile, "username")
+    return Person(
+        bsuid=next((each for each in ids if "." in each), ""),
+        wa_id=next((each for each in ids if "." not in each), ""),
+        name=name.replace("\x00", "")[:_LONGEST_NAME].strip(),
+    )
+
+
+def _find_contact(value: Any, said: list[str]) -> dict[str, Any]:
+    """Return the contact with one of the ids; the only one if there are no ids."""
+    contacts = value.get("contacts") if isinstance(value, dict) else None
+    if not isinstance(contacts, list):
+        return {}
+    known = [each for each in contacts if isinstance(each, dict)]
+    for contact in known:
+        if contact.get("wa_id") in said or contact.get("user_id") in said:
+            return contact
+    return known[0] if len(known) == 1 and not said else {}
+
+
+def _ids(value: Any, *keys: str) -> list[str]:
+    """Return what stands under ``keys`` and is an id."""
+    texts = [_text(value, key) for key in keys]
+    return [each for each in texts if each and _ID.fullmatch(each)]
+
+
+def _text(value: Any, key: str) -> str:
+    """Return the text under ``key``, "" if there is none."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, str) else ""

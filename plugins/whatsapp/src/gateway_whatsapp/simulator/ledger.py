@@ -1,0 +1,66 @@
+"""What reached the simulator, written down outside the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One ``POST …/messages``: what was asked, and how it ended (``outcome``)."""
+
+    at: datetime
+    body: Any
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentMessage:
+    """One message that went out to a citizen's telephone."""
+
+    at: datetime
+    wamid: str
+    to: str
+    type: str
+    text: str
+    biz_opaque_callback_data: str | None
+    context_id: str | None
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Every attempt and every accepted message, in order."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    sent: list[SentMessage] = field(default_factory=list)
+    on_sent: Callable[[SentMessage], None] | None = None
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def write(self, attempt: Attempt, sent: SentMessage | None) -> None:
+        """Note an attempt, and what came of it."""
+        self.attempts.append(attempt)
+        if sent is not None:
+            self.sent.append(sent)
+            if self.on_sent is not None:
+                self.on_sent(sent)
+        async with self._news:
+            self._news.notify_all()
+
+    async def wait_sent(self, count: int, timeout: float) -> list[SentMessage]:  # noqa: ASYNC109 (told to the caller with what is there)
+        """Wait until ``count`` messages went out; return them all.
+
+        Raises:
+            TimeoutError: fewer did within ``timeout`` seconds.
+
+        """
+        try:
+            async with asyncio.timeout(timeout), self._news:
+                await self._news.wait_for(lambda: len(self.sent) >= count)
+        except TimeoutError:
+            text = f"{len(self.sent)} of {count} messages within {timeout:g} s"
+            raise TimeoutError(text) from None
+        return list(self.sent)

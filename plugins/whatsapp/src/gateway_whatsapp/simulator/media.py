@@ -1,0 +1,83 @@
+"""The simulator's files: ids that stay, addresses that expire."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.clock import Clock
+
+URL_SECONDS = 300.0
+"""How long the address of a file is good (Meta: 5 minutes)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Medium:
+    """A file that a citizen has sent."""
+
+    id: str
+    content: bytes
+    mime_type: str
+
+    @property
+    def sha256(self) -> bytes:
+        """Return the digest of the content."""
+        return hashlib.sha256(self.content).digest()
+
+    def object(self, **more: Any) -> dict[str, Any]:
+        """Return what a webhook says of the file: digest in base64."""
+        digest = base64.b64encode(self.sha256).decode()
+        return {"mime_type": self.mime_type, "sha256": digest, "id": self.id, **more}
+
+    def metadata(self, url: str) -> dict[str, Any]:
+        """Return what ``GET /{media-id}`` says: digest in hex, size as text."""
+        return {
+            "messaging_product": "whatsapp",
+            "url": url,
+            "mime_type": self.mime_type,
+            "sha256": self.sha256.hex(),
+            "file_size": str(len(self.content)),
+            "id": self.id,
+        }
+
+
+@dataclass(slots=True)
+class MediaLibrary:
+    """Files by id, and the addresses given out for them."""
+
+    clock: Clock
+    _media: dict[str, Medium] = field(default_factory=dict)
+    _urls: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def add(self, content: bytes, mime_type: str) -> Medium:
+        """Keep a file under a new id."""
+        media_id = str(10**15 + secrets.randbelow(9 * 10**15))
+        medium = Medium(id=media_id, content=content, mime_type=mime_type)
+        self._media[media_id] = medium
+        return medium
+
+    def get(self, media_id: str) -> Medium | None:
+        """Return a file."""
+        return self._media.get(media_id)
+
+    def remove(self, media_id: str) -> None:
+        """Forget a file, as Meta does after some days."""
+        del self._media[media_id]
+
+    def address(self, medium: Medium) -> str:
+        """Return a new key under which the file can be had for a while."""
+        key = secrets.token_urlsafe(16)
+        self._urls[key] = (medium.id, self.clock.monotonic() + URL_SECONDS)
+        return key
+
+    def at(self, key: str) -> Medium | None:
+        """Return the file behind an address, None if it has expired."""
+        media_id, until = self._urls.get(key, ("", 0.0))
+        return self.get(media_id) if self.clock.monotonic() < until else None
+
+    def expire(self) -> None:
+        """Let all addresses given out so far expire."""
+        self._urls.clear()

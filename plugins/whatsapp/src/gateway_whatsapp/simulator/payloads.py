@@ -1,0 +1,87 @@
+"""Webhooks as Meta sends them: real payloads, with ids and people put in. Pure."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+_FOLDER = resources.files("gateway_whatsapp.simulator") / "payloads"
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return a fresh copy of a shipped payload."""
+    payload: dict[str, Any] = json.loads((_FOLDER / f"{name}.json").read_bytes())
+    return payload
+
+
+def new_wamid() -> str:
+    """Return a new message id in the shape of Meta's."""
+    return f"wamid.{base64.b64encode(uuid.uuid4().bytes).decode()}"
+
+
+def encode(payload: Any) -> bytes:
+    r"""Return the bytes as Meta writes them: ``\u00e4`` and ``\/``, no spaces."""
+    text = json.dumps(payload, ensure_ascii=True, separators=(",", ":"))
+    return text.replace("/", "\\/").encode("ascii")
+
+
+def value_of(payload: dict[str, Any]) -> dict[str, Any]:
+    """Return the only change's value."""
+    value: dict[str, Any] = payload["entry"][0]["changes"][0]["value"]
+    return value
+
+
+def message(  # noqa: PLR0913 (a webhook has that many blanks)
+    kind: str,
+    *,
+    phone_number_id: str,
+    from_: str,
+    name: str,
+    user_id: str | None,
+    at: datetime,
+    content: dict[str, Any],
+) -> dict[str, Any]:
+    """Return the payload ``kind`` from a person, with ``content`` in its object."""
+    payload = load(kind)
+    value = value_of(payload)
+    value["metadata"]["phone_number_id"] = phone_number_id
+    contact: dict[str, Any] = {"profile": {"name": name}, "wa_id": from_}
+    said = value["messages"][0]
+    said.update(id=new_wamid(), timestamp=str(int(at.timestamp())))
+    said["from"] = from_
+    if user_id is not None:
+        contact["user_id"] = said["from_user_id"] = user_id
+    value["contacts"] = [contact]
+    said[said["type"]] = content
+    return payload
+
+
+def status(  # noqa: PLR0913 (as above)
+    said: str,
+    *,
+    phone_number_id: str,
+    wamid: str,
+    to: str,
+    at: datetime,
+    token: str | None,
+    code: int | None = None,
+) -> dict[str, Any]:
+    """Return a status of a message of ours; ``token`` is its callback data."""
+    payload = load("status_failed" if said == "failed" else "status")
+    value = value_of(payload)
+    value["metadata"]["phone_number_id"] = phone_number_id
+    value.pop("contacts", None)
+    entry = value["statuses"][0]
+    entry.update(
+        id=wamid, status=said, recipient_id=to, timestamp=str(int(at.timestamp()))
+    )
+    entry.pop("biz_opaque_callback_data", None)
+    if token is not None:
+        entry["biz_opaque_callback_data"] = token
+    if code is not None:
+        entry["errors"] = [{"code": code, "title": f"error {code}"}]
+    return payload
