@@ -10,16 +10,17 @@ import asyncio
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import re
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import puremagic
+from pure_magic_rs import MagicDb
 
 from gateway.errors import AttachmentError, StoreFull
 from gateway.failpoints import hit
@@ -27,11 +28,18 @@ from gateway.failpoints import hit
 CHUNK_BYTES = 256 * 1024
 """How much of a stream is in memory at a time."""
 
-STALE_SECONDS = 24 * 3600.0
+STALE_SECONDS = 3600.0
 """Age from which a temporary file belongs to nobody any more."""
 
 HEAD_BYTES = 4096
 """How much of a file its type is judged by."""
+
+_REGISTERED = {
+    "audio/x-hx-aac-adts": "audio/aac",
+    "audio/x-m4a": "audio/mp4",
+    "audio/x-wav": "audio/wav",
+}
+"""libmagic's own names, and what everybody else calls these types (IANA, RFC 4337)."""
 
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -54,6 +62,7 @@ class AttachmentStore:
         self._root = root
         self._incoming = root / "incoming"
         self._max_bytes = max_bytes
+        self._magic = MagicDb()
 
     def path(self, sha256: str) -> Path:
         """Return where the file with this digest is, or would be.
@@ -80,33 +89,38 @@ class AttachmentStore:
 
         """
         async with _closing(chunks):
-            draft = await asyncio.to_thread(_Draft.open, self._incoming)
+            draft = _Draft(self._incoming)
             try:
-                async for part in _regrouped(chunks, self._max_bytes):
-                    await asyncio.to_thread(draft.write, part)
+                await asyncio.to_thread(draft.open)
+                await self._fill(draft, chunks)
                 return await asyncio.to_thread(self._keep, draft, claimed_digest)
             finally:
                 # Shielded: a cancelled fetch must not leave its file behind.
                 await asyncio.shield(asyncio.to_thread(draft.discard))
 
+    async def _fill(self, draft: _Draft, chunks: AsyncIterator[bytes]) -> None:
+        parts = _regrouped(chunks, self._max_bytes)
+        async with contextlib.aclosing(parts):
+            async for part in parts:
+                await asyncio.to_thread(draft.write, part)
+
     def _keep(self, draft: _Draft, claimed_digest: str | None) -> Stored:
         """Sync the draft and give it its name; then sync the names themselves."""
-        stored = draft.measure()
+        stored = Stored(
+            sha256=draft.digest(),
+            size=draft.size,
+            media_type=media_type_of(self._magic, draft.head),
+        )
         if claimed_digest is not None and claimed_digest.lower() != stored.sha256:
             raise AttachmentError(
                 "digest_mismatch", "the content is not what was sent", retryable=True
             )
         target = self.path(stored.sha256)
         if not target.exists():
-            draft.sync()
-            with _disk_errors():
-                target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-                hit("attachment.before_rename")
-                draft.file.rename(target)
-                hit("attachment.after_rename")
+            draft.keep(target)
         with _disk_errors():
             # Every level, each time: whoever made one may have died before syncing it.
-            for folder in (target.parent, target.parent.parent, self._root):
+            for folder in (*target.parents[:3], self._root.parent):
                 _sync_folder(folder)
         hit("attachment.after_fsync_dir")
         return stored
@@ -127,56 +141,68 @@ class _Draft:
     """A file being written; its calls run in threads, one at a time.
 
     A cancelled task leaves its last call running in its thread: the lock makes
-    `discard` wait for it.
+    `discard` wait for it, and nothing is written after.
     """
 
-    def __init__(self, descriptor: int, file: Path) -> None:
-        self.file = file
-        self._out = os.fdopen(descriptor, "wb", buffering=0)
+    def __init__(self, folder: Path) -> None:
+        self.head = b""
+        self.size = 0
+        self.file: Path | None = None
+        self._folder = folder
+        self._out: io.FileIO | None = None
+        self._discarded = False
         self._hash = hashlib.sha256()
-        self._head = b""
-        self._size = 0
         self._lock = threading.Lock()
 
-    @classmethod
-    def open(cls, folder: Path) -> _Draft:
-        """Open a new file in ``folder``."""
-        with _disk_errors():
-            _make_folders(folder)
-            descriptor, name = tempfile.mkstemp(dir=folder)
-        return cls(descriptor, Path(name))
+    def open(self) -> None:
+        """Make the file, under a name of our own."""
+        with self._lock, _disk_errors():
+            if self._discarded:
+                return
+            self._folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self._folder)
+            self.file = Path(name)
+            self._out = io.FileIO(descriptor, "wb")
 
-    def write(self, part: bytes) -> None:
+    def write(self, part: bytearray) -> None:
         """Append ``part``."""
         hit("attachment.before_write")
         with self._lock, _disk_errors():
-            if len(self._head) < HEAD_BYTES:
-                self._head = (self._head + part)[:HEAD_BYTES]
+            if self._out is None:
+                return
+            if len(self.head) < HEAD_BYTES:
+                self.head = (self.head + part)[:HEAD_BYTES]
             self._hash.update(part)
-            self._size += len(part)
+            self.size += len(part)
             rest = memoryview(part)
             while rest:
                 rest = rest[self._out.write(rest) :]
 
-    def measure(self) -> Stored:
-        """Return what was written so far."""
-        return Stored(
-            sha256=self._hash.hexdigest(),
-            size=self._size,
-            media_type=media_type_of(self._head),
-        )
+    def digest(self) -> str:
+        """Return the SHA-256 of what was written, in hex."""
+        return self._hash.hexdigest()
 
-    def sync(self) -> None:
-        """Bring the content to stable storage."""
+    def keep(self, target: Path) -> None:
+        """Bring the content to stable storage, then give it its name."""
         hit("attachment.before_fsync")
         with self._lock, _disk_errors():
+            if self._out is None or self.file is None:
+                return
             os.fsync(self._out.fileno())
+            target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            hit("attachment.before_rename")
+            self.file.rename(target)
+            hit("attachment.after_rename")
 
     def discard(self) -> None:
         """Close the file, and remove it if it was not kept."""
         with self._lock:
-            self._out.close()
-            self.file.unlink(missing_ok=True)
+            self._discarded = True
+            if self._out is not None:
+                self._out.close()
+                self._out = None
+            if self.file is not None:
+                self.file.unlink(missing_ok=True)
 
 
 @contextlib.asynccontextmanager
@@ -192,7 +218,7 @@ async def _closing(chunks: AsyncIterator[bytes]) -> AsyncIterator[None]:
 
 async def _regrouped(
     chunks: AsyncIterator[bytes], max_bytes: int
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytearray]:
     """Regroup a stream into parts worth a hop to a thread; refuse what is too long."""
     size = 0
     part = bytearray()
@@ -204,10 +230,10 @@ async def _regrouped(
         for start in range(0, len(chunk), CHUNK_BYTES):
             part += chunk[start : start + CHUNK_BYTES]
             if len(part) >= CHUNK_BYTES:
-                yield bytes(part)
-                part.clear()
+                yield part
+                part = bytearray()
     if part:
-        yield bytes(part)
+        yield part
 
 
 @contextlib.contextmanager
@@ -221,15 +247,6 @@ def _disk_errors() -> Iterator[None]:
         raise
 
 
-def _make_folders(folder: Path) -> None:
-    """Make ``folder`` and what is missing above it; each new name is synced."""
-    if folder.is_dir():
-        return
-    _make_folders(folder.parent)
-    folder.mkdir(mode=0o750, exist_ok=True)
-    _sync_folder(folder.parent)
-
-
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -238,14 +255,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def media_type_of(head: bytes) -> str:
-    """Return the media type that the first bytes of a file show."""
-    try:
-        return puremagic.from_string(head, mime=True) or "application/octet-stream"
-    except (puremagic.PureError, ValueError):
-        return "application/octet-stream"
+def media_type_of(magic: MagicDb, head: bytes) -> str:
+    """Return the media type that the first bytes of a file show.
+
+    Text in any but UTF-8 counts as ``application/octet-stream``: nobody can tell.
+    """
+    found = magic.best_magic_buffer(head, None).mime_type.lower()
+    return _REGISTERED.get(found, found)
 
 
 def is_active(media_type: str) -> bool:
     """Tell whether a browser would run or style such content: never show it inline."""
-    return media_type in {"image/svg+xml", "text/html"} or media_type.endswith("xml")
+    essence = media_type.partition(";")[0].strip().lower()
+    return essence == "text/html" or essence.endswith(("/xml", "+xml"))
