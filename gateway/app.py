@@ -384,6 +384,7 @@ def city_of(settings: Settings) -> City:
 def failed_task(tasks: Sequence[asyncio.Task[None]]) -> BaseException | None:
     """Return what ended one of the daemon's tasks before its time, if anything."""
     for task in tasks:
-        if task.done() and not task.cancelled():
-            return task.exception() or RuntimeError(f"{task.get_name()} ended")
+        if task.done():
+            ended = None if task.cancelled() else task.exception()
+            return ended or RuntimeError(f"{task.get_name()} ended")
     return None

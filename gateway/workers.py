@@ -21,6 +21,7 @@ import uuid_utils
 from gateway import jobs
 from gateway.clock import Clock
 from gateway.errors import StaleClaim, StoreError
+from gateway.failpoints import hit
 from gateway.jobs import Burial, Claim, ClaimRequest, Retry
 from gateway.store import BatchWork, Store
 
@@ -97,9 +98,24 @@ class Crew:
         await self.store.run(lambda c: jobs.recover(c, alone_as=alone_as))
         async with asyncio.TaskGroup() as group:
             for worker in self._workers:
-                group.create_task(worker.run(), name=f"worker {worker.queue}")
-            group.create_task(self._heartbeat(), name="heartbeat")
-            group.create_task(self._tick(), name="tick")
+                group.create_task(self._vital(worker.run(), f"worker {worker.queue}"))
+            group.create_task(self._vital(self._heartbeat(), "heartbeat"))
+            group.create_task(self._vital(self._tick(), "tick"))
+
+    async def _vital(self, part: Awaitable[None], name: str) -> None:
+        """Run a part that must not end before `drain`: without it, work would stand.
+
+        Whatever ends it early ends the daemon, which is started again: better than one
+        that looks alive and works no more.
+        """
+        try:
+            await part
+        except asyncio.CancelledError:
+            if self.stopping.is_set():
+                raise
+        if not self.stopping.is_set():
+            message = f"{name} ended before its time"
+            raise RuntimeError(message)
 
     async def drain(self, seconds: float) -> None:
         """Stop claiming, finish what is under way, give the rest back."""
@@ -259,8 +275,10 @@ class Worker(Generic[WorkT]):
             if work.claim.crashes >= self._crew.pace.max_crashes:
                 await self._quarantine(work.claim)
                 return
+            hit("worker.after_claim")
             async with asyncio.timeout(self._timeout):
                 await self._handle(work)
+            hit("worker.after_record")
         except StaleClaim:
             log.info("claim_stale", job=work.claim.id, queue=self.queue)
         except Exception:

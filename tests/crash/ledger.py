@@ -22,6 +22,7 @@ class Ledger:
     acknowledged: set[str] = field(default_factory=set)
     attempts: list[tuple[str, str]] = field(default_factory=list)
     effects: Counter[tuple[str, str]] = field(default_factory=Counter)
+    files: dict[str, str] = field(default_factory=dict)
     by_message: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def note(self, kind: str, *values: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 
 import aiohttp
 from aiohttp import web
@@ -18,11 +18,13 @@ from gateway.connector import Connector, ConnectorType
 from gateway.errors import DeliveryError
 from gateway.model import (
     Address,
+    Attachment,
     Handover,
     Inbound,
     Item,
     Message,
     MessageId,
+    Original,
     Outgoing,
     Receipt,
     ReceiptStatus,
@@ -95,7 +97,17 @@ class ProbeChannel(Channel[ProbeConfig]):
             sent_at=inbound.original.received_at,
             received_at=inbound.original.received_at,
             text=payload.text("text"),
+            attachments=tuple(
+                Attachment(media_type="text/plain", locator="file", name="file.txt")
+                for _ in range(payload.has("file"))
+            ),
         )
+
+    async def fetch(
+        self, original: Original, attachment: Attachment
+    ) -> AsyncIterator[bytes]:
+        """Return the text that came with the message as a file."""
+        yield Payload.from_json(original.body).text(attachment.locator).encode()
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Hand the notice to the sink."""
@@ -113,6 +125,7 @@ class SinkConnector(Connector[SinkConfig]):
         body: dict[str, object] = {
             "id": handover.message.external_id,
             "case": handover.case.number,
+            "files": [enclosure.sha256 for enclosure in handover.enclosures],
         }
         return await post(self.context, self.config.url, handover.delivery_id, body)
 
