@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection, select
 
-from gateway.cli.opened import read
+from gateway.cli.opened import one, read, rows
 from gateway.cli.output import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -16,7 +16,6 @@ from gateway.cli.output import (
     show,
     show_one,
 )
-from gateway.errors import NotFound
 from gateway.store import schema
 
 app = typer.Typer(no_args_is_help=True, help="Cases: list, show.")
@@ -41,7 +40,7 @@ def list_(
     statement = statement.order_by(table.c.id.desc()).limit(limit)
 
     def work(connection: Connection) -> list[dict[str, Any]]:
-        return [dict(row) for row in connection.execute(statement).mappings()]
+        return rows(connection, statement)
 
     show(read(config, work), as_json=as_json, empty="no cases")
 
@@ -68,14 +67,9 @@ def show_(
 
 def _case(connection: Connection, number: str) -> dict[str, Any]:
     table = schema.cases
-    row = (
-        connection.execute(select(table).where(table.c.number == number))
-        .mappings()
-        .one_or_none()
+    row = one(
+        connection, select(table).where(table.c.number == number), f"case {number}"
     )
-    if row is None:
-        message = f"no case {number}"
-        raise NotFound(message)
     return {
         **row,
         "messages": _messages(connection, row["id"]),
@@ -91,7 +85,7 @@ def _messages(connection: Connection, case_id: str) -> list[dict[str, Any]]:
         .where(table.c.case_id == case_id)
         .order_by(table.c.id)
     )
-    return [dict(row) for row in connection.execute(statement).mappings()]
+    return rows(connection, statement)
 
 
 def _deliveries(connection: Connection, case_id: str) -> list[dict[str, Any]]:
@@ -102,4 +96,4 @@ def _deliveries(connection: Connection, case_id: str) -> list[dict[str, Any]]:
         .where(table.c.case_id == case_id)
         .order_by(table.c.id)
     )
-    return [dict(row) for row in connection.execute(statement).mappings()]
+    return rows(connection, statement)

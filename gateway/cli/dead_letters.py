@@ -8,7 +8,7 @@ import typer
 from sqlalchemy import Connection, select
 
 from gateway import jobs
-from gateway.cli.opened import ACTOR, read, write
+from gateway.cli.opened import ACTOR, one, read, rows, write
 from gateway.cli.output import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -17,7 +17,6 @@ from gateway.cli.output import (
     show,
     show_one,
 )
-from gateway.errors import NotFound
 from gateway.store.schema import dead_letter
 
 app = typer.Typer(
@@ -53,7 +52,7 @@ def list_(
     statement = statement.order_by(columns.died_at).limit(limit)
 
     def work(connection: Connection) -> list[dict[str, Any]]:
-        return [dict(row) for row in connection.execute(statement).mappings()]
+        return rows(connection, statement)
 
     show(read(config, work), as_json=as_json, empty="no dead letters")
 
@@ -65,15 +64,8 @@ def show_(
     """Show one dead letter whole."""
 
     def work(connection: Connection) -> dict[str, Any]:
-        row = (
-            connection.execute(select(dead_letter).where(dead_letter.c.id == letter))
-            .mappings()
-            .one_or_none()
-        )
-        if row is None:
-            message = f"no dead letter {letter}"
-            raise NotFound(message)
-        return dict(row)
+        statement = select(dead_letter).where(dead_letter.c.id == letter)
+        return one(connection, statement, f"dead letter {letter}")
 
     show_one(read(config, work), as_json=as_json)
 

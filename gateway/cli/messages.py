@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from gateway import inbox
 from gateway.app import city_of
-from gateway.cli.opened import ACTOR, read, write
+from gateway.cli.opened import ACTOR, one, read, rows, write
 from gateway.cli.output import (
     DEFAULT_CONFIG,
     EXIT_FAILED,
@@ -21,7 +21,6 @@ from gateway.cli.output import (
     show,
     show_one,
 )
-from gateway.errors import NotFound
 from gateway.model import Inbound
 from gateway.records import Recorder
 from gateway.replaying import Difference, Replay
@@ -52,7 +51,7 @@ def list_(
     statement = statement.order_by(table.c.id.desc()).limit(limit)
 
     def work(connection: Connection) -> list[dict[str, Any]]:
-        return [dict(row) for row in connection.execute(statement).mappings()]
+        return rows(connection, statement)
 
     show(read(config, work), as_json=as_json, empty="no messages")
 
@@ -68,29 +67,18 @@ def show_(
         return
     lists = {key: row.pop(key) for key in ("attachments", "verdicts", "assignment")}
     show_one({**row.pop("body"), **row}, as_json=False)
-    for name, rows in lists.items():
+    for name, part in lists.items():
         typer.echo()
-        show(rows, as_json=False, empty=f"no {name}")
+        show(part, as_json=False, empty=f"no {name}")
 
 
 def _message(connection: Connection, message_id: str) -> dict[str, Any]:
-    row = (
-        connection.execute(
-            select(schema.message).where(schema.message.c.id == message_id)
-        )
-        .mappings()
-        .one_or_none()
-    )
-    if row is None:
-        text = f"no message {message_id}"
-        raise NotFound(text)
+    statement = select(schema.message).where(schema.message.c.id == message_id)
+    row = one(connection, statement, f"message {message_id}")
     parts = {
-        table.name + ("" if table.name == "assignment" else "s"): [
-            dict(each)
-            for each in connection.execute(
-                select(table).where(table.c.message_id == message_id)
-            ).mappings()
-        ]
+        table.name + ("" if table.name == "assignment" else "s"): rows(
+            connection, select(table).where(table.c.message_id == message_id)
+        )
         for table in (schema.attachment, schema.verdict, schema.assignment)
     }
     return {**row, "body": orjson.loads(row["body"]), **parts}
@@ -152,9 +140,9 @@ def replay(
     differences: list[Difference] = asyncio.run(
         Replay(setup.settings, setup.host).compare(items, decided)
     )
-    rows = [difference.row() for difference in differences]
-    show(rows, as_json=as_json, empty=f"{len(items)} messages, no difference")
-    if rows:
+    shown = [difference.row() for difference in differences]
+    show(shown, as_json=as_json, empty=f"{len(items)} messages, no difference")
+    if shown:
         raise typer.Exit(EXIT_FAILED)
 
 

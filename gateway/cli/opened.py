@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select
 
 from gateway import audit
 from gateway.clock import SystemClock
+from gateway.errors import NotFound
 from gateway.setup import Setup, set_up
 from gateway.store import Store, Work, open_store
 from gateway.store.migrate import require_current
@@ -42,3 +45,25 @@ def _with_store(setup: Setup, use: Callable[[Store], Awaitable[T]]) -> T:
             await asyncio.to_thread(store.close)
 
     return asyncio.run(opened())
+
+
+def rows(connection: Connection, statement: Select[Any]) -> list[dict[str, Any]]:
+    """Return a query's rows under the plain names of its columns."""
+    return [
+        {str(key): value for key, value in row.items()}
+        for row in connection.execute(statement).mappings()
+    ]
+
+
+def one(connection: Connection, statement: Select[Any], what: str) -> dict[str, Any]:
+    """Return the only row of a query.
+
+    Raises:
+        NotFound: there is none.
+
+    """
+    found = rows(connection, statement)
+    if not found:
+        text = f"no {what}"
+        raise NotFound(text)
+    return found[0]
