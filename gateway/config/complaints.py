@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from gateway.config.document import KeyPath
+from gateway.config.document import KeyPath, name_of
 
 _TYPES = {
     "string_type": "a text",
@@ -88,7 +88,7 @@ def _is_secret(field: FieldInfo | None) -> bool:
 def _shown(value: Any, field: FieldInfo | None) -> str:
     """Show a value, shortened; never one of a secret field."""
     if _is_secret(field):
-        return f"a {type(value).__name__}"
+        return name_of(value)
     if isinstance(value, Mapping):
         return "a table"
     text = repr(value).replace("True", "true").replace("False", "false")

@@ -23,6 +23,18 @@ def dotted(path: Sequence[str | int]) -> str:
     return "".join(parts).removeprefix(".") or "(the file)"
 
 
+_NAMES = {dict: "a table", list: "a list", str: "a text", bool: "a boolean"}
+_NUMBERS = {int: "an integer", float: "a number"}
+
+
+def name_of(value: Any) -> str:
+    """Name a value's type as TOML does."""
+    if value in ([], {}):
+        return f"an empty {_NAMES[type(value)].split()[1]}"
+    names = _NAMES | _NUMBERS
+    return names.get(type(value), type(value).__name__)
+
+
 @dataclass(frozen=True)
 class Document:
     """A parsed TOML file."""
@@ -61,10 +73,16 @@ class Document:
     def line(self, path: Sequence[str | int]) -> int | None:
         """Return the line of a key; for a missing one, of what should hold it."""
         for length in range(len(path), 0, -1):
-            found = self._lines.get(tuple(path[:length]))
+            prefix = tuple(path[:length])
+            found = self._lines.get(prefix) or self._first_below(prefix)
             if found is not None:
                 return found
         return None
+
+    def _first_below(self, prefix: KeyPath) -> int | None:
+        """Return the line of a table that is only named in its children's headers."""
+        lines = [n for key, n in self._lines.items() if key[: len(prefix)] == prefix]
+        return min(lines, default=None)
 
     def problem(self, path: Sequence[str | int], found: str, allowed: str) -> Problem:
         """Return a problem with the key at ``path``."""

@@ -62,7 +62,8 @@ def _inlined(value: Any, definitions: Mapping[str, Any], owner: str) -> Any:
     if not isinstance(value, dict):
         return value
     if value.get("writeOnly") and value.get("format") == "password":
-        return _SECRET
+        plain = [{"type": "string"}] if value.get("x-may-be-plain") else []
+        return {"anyOf": [*plain, _SECRET]} if plain else _SECRET
     reference = value.get("$ref")
     if isinstance(reference, str):
         name = reference.removeprefix(f"#{owner}/")

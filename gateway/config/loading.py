@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gateway.config.complaints import explain
-from gateway.config.document import Document, KeyPath
+from gateway.config.document import Document, KeyPath, name_of
 from gateway.config.secrets import Resolver
 from gateway.config.section import (
     AttachmentsSection,
@@ -141,7 +142,7 @@ class _Reader:
         if isinstance(value, Mapping):
             return value
         if value is not None:
-            self.complain(path, _found(value), "a table")
+            self.complain(path, name_of(value), "a table")
         return {}
 
     def section(
@@ -157,7 +158,9 @@ class _Reader:
         self.unknown_keys(values, kind.model_fields, path)
         known = {k: v for k, v in resolved.items() if k in kind.model_fields}
         try:
-            section = kind.model_validate(known)
+            # JSON, for its strictness: "8080" is no integer, but a text may be a path.
+            text = json.dumps(known, default=str)
+            section = kind.model_validate_json(text, strict=True)
         except ValidationError as error:
             self._explain(error, kind, path, unresolved)
             return None
@@ -203,7 +206,7 @@ class _Reader:
         name = values.get("type")
         allowed = f"one of: {', '.join(sorted(kinds)) or f'no {what} is installed'}"
         if not isinstance(name, str):
-            found = "nothing" if name is None else _found(name)
+            found = "nothing" if name is None else name_of(name)
             self.complain((*path, "type"), found, allowed)
             return None
         if name not in kinds:
@@ -223,7 +226,7 @@ class _Channels:
 
     def read(self) -> dict[str, Any]:
         tables = self._reader.identified("channels")
-        if not tables:
+        if not self._reader.document.data.get("channels"):
             example = "at least one channel, e.g. [channels.urp]"
             self._reader.complain(("channels",), "nothing", example)
         return {
@@ -252,11 +255,11 @@ class _Services:
         self._reader.unknown_keys(values, ("name", "connectors"), path)
         name = values.get("name")
         if not isinstance(name, str) or not name:
-            found = "nothing" if name is None else _found(name)
+            found = "nothing" if name is None else name_of(name)
             self._reader.complain((*path, "name"), found, "the service's name")
         connectors = values.get("connectors")
         if not isinstance(connectors, list) or not connectors:
-            found = "nothing" if connectors is None else _found(connectors)
+            found = "nothing" if connectors is None else name_of(connectors)
             example = 'a list, e.g. [{ type = "email", to = ["a@b.it"] }]'
             self._reader.complain((*path, "connectors"), found, example)
             connectors = []
@@ -292,9 +295,3 @@ def _cross_check(reader: _Reader, gateway: Any, services: Mapping[str, Any]) -> 
         allowed = f"one of: {', '.join(services) or 'no service is configured'}"
         found = repr(gateway.default_service)
         reader.complain(("gateway", "default_service"), found, allowed)
-
-
-def _found(value: Any) -> str:
-    """Name a value's type as TOML does."""
-    names = {dict: "a table", list: "a list", str: "a text", bool: "a boolean"}
-    return names.get(type(value), f"{value}")

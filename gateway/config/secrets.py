@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
-from gateway.config.document import KeyPath
+from gateway.config.document import KeyPath, name_of
 
 ALLOWED = '{ env = "NAME" } or { file = "path" }'
 
@@ -64,8 +64,7 @@ class Resolver:
                 return value
             case str():
                 return self._complain(path, "a secret in clear text", ALLOWED)
-        kind = type(value).__name__
-        return self._complain(path, f"a {kind}", ALLOWED)
+        return self._complain(path, name_of(value), ALLOWED)
 
     def _from_environment(self, name: str, path: KeyPath) -> Any:
         found = os.environ.get(name)

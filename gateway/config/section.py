@@ -91,7 +91,9 @@ class GatewaySection(Section):
 class StoreSection(Section):
     """``[store]``: where everything is kept."""
 
-    url: SecretStr = SecretStr("sqlite:///gateway.db")
+    url: Annotated[SecretStr, Field(json_schema_extra={"x-may-be-plain": True})] = (
+        SecretStr("sqlite:///gateway.db")
+    )
     """Database: ``sqlite:///file`` (in `data`) or ``postgresql://user@host/name``."""
 
     data: Path = Path("data")
