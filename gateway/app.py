@@ -134,8 +134,11 @@ class Gateway:
     async def _open(self, stack: contextlib.AsyncExitStack) -> None:
         """Open database, files and network."""
         settings = self.settings
-        self.store = self._given_store or self._open_store()
-        stack.push_async_callback(asyncio.to_thread, self.store.close)
+        if self._given_store is None:
+            self.store = self._open_store()
+            stack.push_async_callback(asyncio.to_thread, self.store.close)
+        else:
+            self.store = self._given_store
         self.store.on_group = self.metrics.commit_group.observe
         self.crew = Crew(self.store, self._clock, pace_of(settings), self._chance)
         gate = DiskGate(data_folder(settings), settings.web.min_free_bytes, self._clock)
@@ -202,20 +205,24 @@ class Gateway:
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
         """Start the plugins, the workers, the receivers and, last, the web edge."""
-        self._add_workers()
         await asyncio.to_thread(self.attachments.sweep)
-        stack.push_async_callback(self.host.shutdown)
-        await self.host.startup()
         self.watchdog.start()
         stack.callback(self.watchdog.stop)
-        alone = self.store.dialect == "sqlite"
-        work = asyncio.create_task(self.crew.run(alone=alone), name="crew")
+        stack.push_async_callback(self.host.shutdown)
+        await self.host.startup()
+        work = self._work()
         stack.push_async_callback(self._drain, work)
         receivers = Receivers(self.crew, self.channels)
         receiving = asyncio.create_task(receivers.run(), name="receivers")
         stack.push_async_callback(_cancelled, receiving)
         await self._serve(stack)
         self.tasks = (work, receiving)
+
+    def _work(self) -> asyncio.Task[None]:
+        """Start the workers."""
+        self._add_workers()
+        alone = self.store.dialect == "sqlite"
+        return asyncio.create_task(self.crew.run(alone=alone), name="crew")
 
     async def _drain(self, work: asyncio.Task[None]) -> None:
         await self.crew.drain(DRAIN_SECONDS)

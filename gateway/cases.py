@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-import uuid_utils
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from gateway import identity
 from gateway.model import Case, CaseId, CaseStatus, ServiceId
 from gateway.store import schema
 
@@ -101,7 +101,7 @@ def _open(
     numbers = _numbers(connection, list(firsts.values()), numbering)
     opened = {
         matter.conversation_id: Case(
-            id=CaseId(str(uuid_utils.uuid7())),
+            id=CaseId(identity.new_id()),
             number=number,
             service=matter.service,
             status=CaseStatus.ASSIGNED,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import uuid_utils
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from gateway import identity
 from gateway.model import Contact, Message
 from gateway.store import schema
 
@@ -34,7 +34,7 @@ def find_contacts(connection: Connection, senders: Sequence[Sender]) -> list[str
         uris = _uris(sender)
         contact_id = next((known[uri] for uri in uris if uri in known), None)
         if contact_id is None:
-            contact_id = str(uuid_utils.uuid7())
+            contact_id = identity.new_id()
             people[contact_id] = sender.message.sender_name
         for uri in uris:
             known.setdefault(uri, contact_id)
@@ -98,7 +98,7 @@ def find_conversations(
         if key in known:
             touched.append(_touch(known[key], message))
         else:
-            known[key] = str(uuid_utils.uuid7())
+            known[key] = identity.new_id()
             opened.append(_opened(known[key], contact_id, message))
         found.append(known[key])
     if opened:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pluggy
 
-from gateway.channel import ChannelType, RouteDef
+from gateway.channel import ChannelType
 from gateway.connector import ConnectorType
 from gateway.model import Assignment, Contact, Event, Health, Message, Verdict
 from gateway.plugin import Context

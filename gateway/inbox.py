@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import uuid_utils
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway import audit, jobs
+from gateway import audit, identity, jobs
 from gateway.clock import Clock
 from gateway.errors import NotFound, StoreFull
 from gateway.failpoints import hit
@@ -107,7 +106,7 @@ def store_arrivals(connection: Connection, arrivals: Sequence[Arrival]) -> list[
     at = now(connection)
     originals = [
         {
-            "id": str(uuid_utils.uuid7()),
+            "id": identity.new_id(),
             "channel": arrival.channel,
             "body": arrival.body,
             "headers": orjson.dumps(dict(arrival.headers)).decode(),
@@ -131,7 +130,7 @@ def store_arrivals(connection: Connection, arrivals: Sequence[Arrival]) -> list[
 
 def _row(channel: ChannelId, item: Item, original_id: object) -> dict[str, Any]:
     return {
-        "id": str(uuid_utils.uuid7()),
+        "id": identity.new_id(),
         "channel": channel,
         "external_id": _storable(item.external_id),
         "kind": item.kind.value,

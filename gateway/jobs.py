@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import uuid_utils
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -36,7 +35,7 @@ from sqlalchemy import (
     update,
 )
 
-from gateway import audit
+from gateway import audit, identity
 from gateway.errors import NotFound, StaleClaim
 from gateway.model import Event
 from gateway.store import schema
@@ -319,7 +318,7 @@ def bury(connection: Connection, burials: Sequence[Burial]) -> None:
     at = now(connection)
     rows = [
         {
-            "id": str(uuid_utils.uuid7()),
+            "id": identity.new_id(),
             "queue": burial.claim.queue,
             "lane": burial.claim.lane,
             "subject": burial.claim.subject,

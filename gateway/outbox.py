@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import uuid_utils
 from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway import audit, cases, jobs, messages
+from gateway import audit, cases, identity, jobs, messages
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
 from gateway.model import (
     Address,
@@ -115,7 +114,7 @@ def enqueue(connection: Connection, deliveries: Sequence[NewDelivery]) -> set[st
     if not deliveries:
         return set()
     at = now(connection)
-    ids = [str(uuid_utils.uuid7()) for _ in deliveries]
+    ids = [identity.new_id() for _ in deliveries]
     rows = [
         _row(each, delivery_id, at)
         for each, delivery_id in zip(deliveries, ids, strict=True)
@@ -324,7 +323,7 @@ def _sent_row(each: Sent) -> dict[str, Any]:
 
 def _receipt_row(receipt: Receipt, delivery_id: str | None) -> dict[str, Any]:
     return {
-        "id": str(uuid_utils.uuid7()),
+        "id": identity.new_id(),
         "delivery_id": delivery_id,
         "external_id": receipt.external_id,
         "status": receipt.status.value,
@@ -472,7 +471,7 @@ def _bury_failed(connection: Connection, row: Row[Any], code: str) -> None:
     """Show staff a delivery that the other side took and then failed to deliver."""
     connection.execute(
         insert(schema.dead_letter).values(
-            id=str(uuid_utils.uuid7()),
+            id=identity.new_id(),
             queue=queue_of(row.target),
             lane=row.recipient or row.id,
             subject=row.id,

@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-import uuid_utils
 from sqlalchemy import Connection, insert, select, update
 
-from gateway import audit, cases, jobs, messages, outbox, texts
+from gateway import audit, cases, identity, jobs, messages, outbox, texts
 from gateway.cases import Matter, Numbering
 from gateway.contacts import Sender, find_contacts, find_conversations
 from gateway.errors import NotFound
@@ -442,7 +441,7 @@ def _outbound_row(  # noqa: PLR0913 (one value a column)
         "sent_at": at,
     }
     return {
-        "id": str(uuid_utils.uuid7()),
+        "id": identity.new_id(),
         "direction": Direction.OUT.value,
         "author": Author.GATEWAY.value,
         "state": MessageState.PROCESSED.value,

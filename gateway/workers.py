@@ -16,9 +16,8 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
-import uuid_utils
 
-from gateway import jobs
+from gateway import identity, jobs
 from gateway.clock import Clock
 from gateway.errors import StaleClaim, StoreError
 from gateway.failpoints import hit
@@ -78,7 +77,7 @@ class Crew:
         self, store: Store, clock: Clock, pace: Pace, chance: random.Random
     ) -> None:
         """Make a crew with a new boot id: no earlier process had it."""
-        self.boot_id = str(uuid_utils.uuid7())
+        self.boot_id = identity.new_id()
         self.store = store
         self.clock = clock
         self.pace = pace
@@ -297,7 +296,9 @@ class Worker(Generic[WorkT]):
         """Try again later; the attempt counts as a crash."""
         due_at = self._crew.clock.now() + self._crew.delay(claim.attempt)
         retry = Retry(claim=claim, due_at=due_at, crashed=True)
-        await self._crew.store.run_batched(retry_all, retry)
+        # The record may have been committed before its answer was lost.
+        with contextlib.suppress(StaleClaim):
+            await self._crew.store.run_batched(retry_all, retry)
 
 
 def bury_all(connection: Any, burials: Sequence[Burial]) -> list[None]:

@@ -104,7 +104,7 @@ class _Implementation:
 
     def _takes(self, found: Any, wanted: Any) -> bool:
         """Tell whether a parameter annotated ``found`` takes what the spec passes."""
-        if found in (Any, object, wanted):
+        if found in (Any, object) or wanted in _parts(found):
             return True
         if wanted == Context[Any]:
             return found is Context or found == Context[self._config]  # type: ignore[name-defined] # a type made at run time

@@ -42,7 +42,8 @@ def require_plugin(name: str, plugin: object) -> Plugin[Any]:
 
     """
     if not isinstance(plugin, Plugin):
-        found = type(plugin).__qualname__
+        kind = plugin if isinstance(plugin, type) else type(plugin)
+        found = kind.__qualname__
         raise PluginError(
             f"plugin {name}: found {found}; wanted a subclass of gateway.plugin.Plugin"
         )
