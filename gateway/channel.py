@@ -53,7 +53,7 @@ class Channel(ABC, Generic[ConfigT]):
     """How long to wait for the provider's word on an unknown outcome before a retry."""
 
     sends_attachments: ClassVar[bool] = False
-    """Whether `send` carries enclosures; if not, the citizen is told of them in words."""
+    """Whether `send` carries enclosures; if not, the citizen is told of them."""
 
     def __init__(
         self, channel_id: ChannelId, config: ConfigT, context: Context[Any]

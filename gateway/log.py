@@ -70,24 +70,24 @@ def redact(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
 
 def safe(value: Any, depth: int = 0) -> Any:
     """Return a form of ``value`` that may stand in a log."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, _PLAIN):
-        return value
-    if isinstance(value, Address):
-        return f"{value.scheme}:***"
-    if isinstance(value, _BY_ID):
-        return f"{type(value).__name__.lower()} {value.id}"
-    if isinstance(value, Outgoing | Handover):
-        return f"delivery {value.delivery_id}"
-    if isinstance(value, datetime | Path):
-        return str(value)
-    if depth < _DEEPEST:
-        if isinstance(value, Mapping):
-            return {str(k): safe(v, depth + 1) for k, v in value.items()}
-        if isinstance(value, list | tuple | set | frozenset):
-            return [safe(each, depth + 1) for each in value]
+    for kinds, show in _SHOWN:
+        if isinstance(value, kinds):
+            return show(value)
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        return {str(k): safe(v, depth + 1) for k, v in value.items()}
+    if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
+        return [safe(each, depth + 1) for each in value]
     return f"<{type(value).__name__}>"
+
+
+_SHOWN: tuple[tuple[tuple[type, ...], Callable[[Any], Any]], ...] = (
+    ((Enum,), lambda value: value.value),
+    (_PLAIN, lambda value: value),
+    ((Address,), lambda value: f"{value.scheme}:***"),
+    (_BY_ID, lambda value: f"{type(value).__name__.lower()} {value.id}"),
+    ((Outgoing, Handover), lambda value: f"delivery {value.delivery_id}"),
+    ((datetime, Path), str),
+)
 
 
 def tell_exception(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:

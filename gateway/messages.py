@@ -25,9 +25,7 @@ from gateway.model import (
 )
 from gateway.store import schema
 
-_COLUMNS = tuple(
-    field.name for field in fields(Attachment) if field.name not in {"state"}
-)
+_COLUMNS = tuple(field.name for field in fields(Attachment) if field.name != "state")
 
 
 def to_body(message: Message) -> str:

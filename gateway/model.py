@@ -376,7 +376,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One entry of the audit trail; ``data`` holds ids and digests, no personal data."""
+    """One entry of the audit trail; ``data`` holds ids, nothing personal."""
 
     action: str
     subject: str

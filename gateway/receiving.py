@@ -1,4 +1,4 @@
-"""Runs the channels that must fetch: each on one node at a time, and again if it fails."""
+"""Runs the channels that must fetch: on one node at a time, again if it fails."""
 
 from __future__ import annotations
 

@@ -86,11 +86,11 @@ def guard(handler: Handler, channel: ChannelId, metrics: Metrics) -> Handler:
             metrics.refused.labels(channel, "408").inc()
             raise web.HTTPRequestTimeout(text="the body came too slowly\n") from None
         except StoreError as error:
-            log.error("intake_unavailable", channel=channel, error=str(error))
+            log.warning("intake_unavailable", channel=channel, error=str(error))
             metrics.refused.labels(channel, "503").inc()
             text = "nothing was accepted, try again later\n"
             return web.Response(status=503, text=text, headers=_RETRY_AFTER)
-        if response.status >= 400:
+        if response.status >= web.HTTPBadRequest.status_code:
             metrics.refused.labels(channel, str(response.status)).inc()
         return response
 

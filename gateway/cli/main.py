@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -40,7 +41,8 @@ app.add_typer(audit.app, name="audit")
 
 @app.callback(invoke_without_command=True)
 def show_version(
-    version: bool = typer.Option(default=False, help="Print the version and stop."),
+    *,
+    version: Annotated[bool, typer.Option(help="Print the version and stop.")] = False,
 ) -> None:
     """Take the options that belong to no command."""
     if version:

@@ -39,7 +39,7 @@ class Timeouts:
     observe: float = 5.0
 
 
-class Nonsense(Exception):  # noqa: N818 (it never leaves the host)
+class Nonsense(Exception):
     """A plugin returned what its hook does not allow; the text holds no values."""
 
 

@@ -93,7 +93,7 @@ class Store:
         self._seal = seal
         self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
-        self.on_group: Callable[[int], None] = lambda size: None
+        self.on_group: Callable[[int], None] = _unobserved
         self._threads = [
             threading.Thread(target=self._serve, name=f"store-{n}", daemon=True)
             for n in range(engines.writers)
@@ -217,6 +217,10 @@ class Store:
                 hit("store.before_commit")
             hit("store.after_commit")
         return outcomes
+
+
+def _unobserved(size: int) -> None:
+    del size
 
 
 def report(outcomes: Iterable[_Outcome]) -> None:

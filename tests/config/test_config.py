@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
 import jsonschema
 import pytest
-import tomllib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, SecretStr

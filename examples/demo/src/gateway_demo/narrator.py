@@ -68,8 +68,10 @@ class Narrator:
         ]
         if keep:
             lines += [
-                "write     curl -d from=393331112233 -d 'body=Buca in via Roma'"
-                " http://127.0.0.1:18091/simulator/text",
+                (
+                    "write     curl -d from=393331112233 -d 'body=Buca in via Roma'"
+                    " http://127.0.0.1:18091/simulator/text"
+                ),
                 "read      curl http://127.0.0.1:18091/simulator/sent",
                 "health    curl http://127.0.0.1:18080/readyz",
                 "metrics   curl http://127.0.0.1:18080/metrics",

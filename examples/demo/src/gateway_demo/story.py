@@ -53,7 +53,7 @@ async def tell(scene: Scene, narrator: Narrator) -> None:
     narrator.heading("The offices get their mail")
     mail = await _office_reads(scene, narrator, photo)
     narrator.heading("The office answers that e-mail")
-    await _office_answers(scene, narrator, mail)
+    await _office_answers(narrator, mail)
     await _citizen_reads(scene, narrator)
     narrator.heading("What is on record")
     await _summary(scene, narrator)
@@ -133,7 +133,7 @@ async def _mails(scene: Scene, office: str, count: int) -> list[EmailMessage]:
     return [email.message_from_bytes(each, policy=default) for each in raw]
 
 
-async def _office_answers(scene: Scene, narrator: Narrator, mail: EmailMessage) -> None:
+async def _office_answers(narrator: Narrator, mail: EmailMessage) -> None:
     """Answer as a mail program does: to Reply-To, quoting the subject."""
     answer = EmailMessage()
     answer["From"] = f"strade@{DOMAIN}"
