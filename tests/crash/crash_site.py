@@ -22,8 +22,10 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import psycopg
 from aiohttp import web
 from ledger import Ledger
 
@@ -40,7 +42,7 @@ plugins = ["probe_plugin.py:ProbePlugin"]
 default_service = "urp"
 
 [store]
-url = {url}
+url = "{url}"
 
 [web]
 port = {port}
@@ -49,6 +51,7 @@ min_free_bytes = 0
 [outbox]
 backoff_seconds = 0.2
 backoff_cap_seconds = 1
+lease_seconds = 4
 
 [pipeline]
 poll_seconds = 0.2
@@ -84,6 +87,15 @@ class Site:
     port: int
     ledger: Ledger
     environment: dict[str, str]
+    database: str
+
+    def query(self, statement: str) -> list[tuple[Any, ...]]:
+        """Ask the database, past the daemon."""
+        if self.database.startswith("postgresql"):
+            with psycopg.connect(self.database) as connection:
+                return connection.execute(statement.encode()).fetchall()
+        with sqlite3.connect(self.folder / "data" / "gateway.db") as database:
+            return database.execute(statement).fetchall()
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start a daemon, with failpoints if the environment arms them."""
@@ -99,19 +111,19 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def site(environment: dict[str, str]) -> AsyncIterator[Site]:
-    """Make a folder, a configuration and the sink."""
+async def site(
+    environment: dict[str, str], url: str = "sqlite:///gateway.db"
+) -> AsyncIterator[Site]:
+    """Make a folder, a configuration on the database ``url``, and the sink."""
     folder = Path(tempfile.mkdtemp(prefix="gateway-crash-"))
     ledger = Ledger(folder / "ledger.jsonl")
     port, sink = free_port(), free_port()
     shutil.copy(HERE / "probe_plugin.py", folder)
-    text = CONFIG.format(
-        port=port, sink=sink, secret=SECRET.decode(), url='"sqlite:///gateway.db"'
-    )
+    text = CONFIG.format(port=port, sink=sink, secret=SECRET.decode(), url=url)
     (folder / "gateway.toml").write_text(text)
     runner = await _serve_sink(ledger, sink)
     try:
-        yield Site(folder, port, ledger, environment)
+        yield Site(folder, port, ledger, environment, url)
     finally:
         await runner.cleanup()
         shutil.rmtree(folder)
@@ -207,8 +219,7 @@ async def drain(session: aiohttp.ClientSession, place: Site) -> None:
 def judge(place: Site) -> list[str]:
     """Hold the ledger against the database; return what is broken."""
     ledger = place.ledger
-    database = sqlite3.connect(place.folder / "data" / "gateway.db")
-    stored = [row[0] for row in database.execute("SELECT external_id FROM inbox")]
+    stored = [row[0] for row in place.query("SELECT external_id FROM inbox")]
     broken = []
     if lost := ledger.acknowledged - set(stored):
         broken.append(f"I1: {len(lost)} acknowledged messages lost: {sorted(lost)[:3]}")
@@ -218,13 +229,14 @@ def judge(place: Site) -> list[str]:
         broken.append(f"I6: {len(alien)} rows nobody sent")
     broken += _judge_target(ledger, "office", set(stored))
     # A citizen is told the number of a case, once; later messages join it.
-    firsts = {row[0] for row in database.execute(FIRST_OF_CASE)}
+    firsts = {row[0] for row in place.query(FIRST_OF_CASE)}
     broken += _judge_target(ledger, "citizen", firsts)
     broken += _judge_files(place, set(stored))
-    (integrity,) = database.execute("PRAGMA integrity_check").fetchone()
-    if integrity != "ok":
-        broken.append(f"I8: integrity_check says {integrity}")
-    return broken + _judge_record(database, place)
+    if place.database.startswith("sqlite"):
+        ((integrity,),) = place.query("PRAGMA integrity_check")
+        if integrity != "ok":
+            broken.append(f"I8: integrity_check says {integrity}")
+    return broken + _judge_record(place)
 
 
 def _judge_target(ledger: Ledger, target: str, expected: set[str]) -> list[str]:
@@ -248,10 +260,10 @@ def _judge_files(place: Site, stored: set[str]) -> list[str]:
     return broken
 
 
-def _judge_record(database: sqlite3.Connection, place: Site) -> list[str]:
+def _judge_record(place: Site) -> list[str]:
     """Check numbers and audit trail."""
     broken = []
-    numbers = [row[0] for row in database.execute("SELECT number FROM cases")]
+    numbers = [row[0] for row in place.query("SELECT number FROM cases")]
     ordinals = sorted(int(number.rsplit("-", 1)[1]) for number in numbers)
     if ordinals != list(range(1, len(ordinals) + 1)):
         broken.append("I4: case numbers have gaps or doubles")

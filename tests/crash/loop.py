@@ -21,13 +21,13 @@ from ledger import Ledger
 CLIENTS = 8
 
 
-async def run(cycles: int, seed: int, environment: dict[str, str]) -> int:
+async def run(cycles: int, seed: int, environment: dict[str, str], url: str) -> int:
     """Kill the daemon ``cycles`` times; return the number of broken invariants."""
     chance = random.Random(seed)
     started = time.monotonic()
     timeout = aiohttp.ClientTimeout(total=5)
     async with (
-        site(environment) as place,
+        site(environment, url) as place,
         aiohttp.ClientSession(timeout=timeout) as session,
     ):
         clients = [Client(place, number) for number in range(CLIENTS)]
@@ -73,6 +73,12 @@ if __name__ == "__main__":
     parser.add_argument(
         "--seed", type=int, default=random.SystemRandom().getrandbits(32)
     )
+    parser.add_argument(
+        "--url", default="sqlite:///gateway.db", help="an empty database"
+    )
     options = parser.parse_args()
     print(f"crash: seed {options.seed}")
-    sys.exit(asyncio.run(run(options.cycles, options.seed, dict(os.environ))) > 0)
+    sys.exit(
+        asyncio.run(run(options.cycles, options.seed, dict(os.environ), options.url))
+        > 0
+    )
