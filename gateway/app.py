@@ -92,10 +92,11 @@ class Gateway:
     async def plugins_only(self) -> AsyncIterator[Gateway]:
         """Make channels, connectors and plugins, with no stream running.
 
-        For checks and replays: nothing is received, processed or sent.
+        For checks and replays, also beside a running daemon: nothing is received,
+        processed or sent.
         """
         async with contextlib.AsyncExitStack() as stack:
-            await self._open(stack)
+            await self._open(stack, exclusive=False)
             await self.host.startup()
             stack.push_async_callback(self.host.shutdown)
             yield self
@@ -131,11 +132,13 @@ class Gateway:
         restart = [name for name in changed if name not in live]
         return live, restart
 
-    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
+    async def _open(
+        self, stack: contextlib.AsyncExitStack, *, exclusive: bool = True
+    ) -> None:
         """Open database, files and network."""
         settings = self.settings
         if self._given_store is None:
-            self.store = self._open_store()
+            self.store = self._open_store(exclusive=exclusive)
             stack.push_async_callback(asyncio.to_thread, self.store.close)
         else:
             self.store = self._given_store
@@ -153,16 +156,17 @@ class Gateway:
         self.watchdog = LoopWatchdog()
         self.monitor = Monitor(self, gate)
 
-    def _open_store(self) -> Store:
+    def _open_store(self, *, exclusive: bool) -> Store:
         settings = self.settings.store
         url = settings.resolved_url
-        prepare(url)
+        if exclusive:
+            prepare(url)
         return open_store(
             url,
             self._clock,
             seal=audit.seal,
             threads=settings.threads,
-            exclusive=True,
+            exclusive=exclusive,
         )
 
     def _contexts(self) -> Mapping[str, Context[Any]]:

@@ -3,7 +3,7 @@
 # usage: scripts/install-peers.sh [--bench]
 set -eu
 
-packages="postgresql-15 dovecot-imapd dovecot-lmtpd postfix openssl ca-certificates procps"
+packages="postgresql-15 dovecot-imapd dovecot-lmtpd postfix openssl ca-certificates procps systemd"
 [ "${1:-}" = --bench ] && packages="$packages wrk"
 
 missing=

@@ -39,8 +39,8 @@ def check(
     except ConfigError as error:
         _show_problems(error, as_json=as_json)
         raise typer.Exit(EXIT_FAILED) from None
-    rows = asyncio.run(Gateway(setup.settings, setup.host).try_connections())
-    rows = rows if connect else []
+    gateway = Gateway(setup.settings, setup.host)
+    rows = asyncio.run(gateway.try_connections()) if connect else []
     show(rows, as_json=as_json, empty="the configuration is right")
     if any(row["status"] == HealthStatus.DOWN.value for row in rows):
         raise typer.Exit(EXIT_FAILED)

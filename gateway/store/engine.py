@@ -67,8 +67,7 @@ def _sqlite(url: URL, *, exclusive: bool) -> Engines:
     lock = _lock(path) if exclusive else None
     checkpoint = 1000 if exclusive else 0
     write = create_engine(f"sqlite:///{path}", poolclass=SingletonThreadPool)
-    event.listen(write, "connect", _on_connect(checkpoint))
-    event.listen(write, "begin", _begin_immediate)
+    tune_writer(write, checkpoint_pages=checkpoint)
     read = create_engine(
         f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=QueuePool, pool_size=4
     )
@@ -81,6 +80,15 @@ def _sqlite(url: URL, *, exclusive: bool) -> Engines:
             lock.close()
 
     return Engines(write=write, read=read, writers=1, merge=True, close=close)
+
+
+def tune_writer(engine: Engine, *, checkpoint_pages: int) -> None:
+    """Make ``engine`` write SQLite as the promises need it.
+
+    A checkpoint is due every ``checkpoint_pages`` pages; 0 leaves it to others.
+    """
+    event.listen(engine, "connect", _on_connect(checkpoint_pages))
+    event.listen(engine, "begin", _begin_immediate)
 
 
 def _lock(path: Path) -> TextIO:
@@ -152,8 +160,7 @@ def migration_engine(url: str) -> Engine:
         path = Path(parsed.database or "").absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
         engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-        event.listen(engine, "connect", _on_connect(0))
-        event.listen(engine, "begin", _begin_immediate)
+        tune_writer(engine, checkpoint_pages=0)
         return engine
     return create_engine(
         parsed.set(drivername="postgresql+psycopg"), poolclass=NullPool
