@@ -169,11 +169,9 @@ class CloudApi:
         try:
             async with await self._request("GET", url) as response:
                 raw = await response.read()
-                if response.status == HTTPStatus.OK:
-                    self._well()
-                else:
-                    self._refused(response, raw)
-                    return _down(self.health.text)
+                if response.status != HTTPStatus.OK:
+                    return _down(rule_of(self._refused(response, raw)).text)
+                self._well()
         except _BROKEN as error:
             self._poorly(error)
             return _down(self.health.text)

@@ -49,6 +49,8 @@ class MediaLibrary:
     """Files by id, and the addresses given out for them."""
 
     clock: Clock
+    expiring: int = 0
+    """How many of the next addresses have expired when they are given out."""
     _media: dict[str, Medium] = field(default_factory=dict)
     _urls: dict[str, tuple[str, float]] = field(default_factory=dict)
 
@@ -70,14 +72,12 @@ class MediaLibrary:
     def address(self, medium: Medium) -> str:
         """Return a new key under which the file can be had for a while."""
         key = secrets.token_urlsafe(16)
-        self._urls[key] = (medium.id, self.clock.monotonic() + URL_SECONDS)
+        good_for = 0.0 if self.expiring else URL_SECONDS
+        self.expiring = max(self.expiring - 1, 0)
+        self._urls[key] = (medium.id, self.clock.monotonic() + good_for)
         return key
 
     def at(self, key: str) -> Medium | None:
         """Return the file behind an address, None if it has expired."""
         media_id, until = self._urls.get(key, ("", 0.0))
         return self.get(media_id) if self.clock.monotonic() < until else None
-
-    def expire(self) -> None:
-        """Let all addresses given out so far expire."""
-        self._urls.clear()

@@ -9,7 +9,7 @@ from datetime import datetime
 from importlib import resources
 from typing import Any
 
-_FOLDER = resources.files("gateway_whatsapp.simulator") / "payloads"
+_FOLDER = resources.files("gateway_whatsapp.simulator") / "data"
 
 
 def load(name: str) -> dict[str, Any]:

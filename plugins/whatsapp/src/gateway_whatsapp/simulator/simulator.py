@@ -106,6 +106,10 @@ class CloudApiSimulator:
         """
         return await self.ledger.wait_sent(count, timeout)
 
+    async def settled(self) -> None:
+        """Wait until every status of what was taken so far is acknowledged."""
+        await asyncio.gather(*self._tasks)
+
     def add_media(self, content: bytes, mime_type: str) -> str:
         """Keep a file as if a citizen had sent it; return its media id."""
         return self.media.add(content, mime_type).id

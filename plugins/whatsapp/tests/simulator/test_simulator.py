@@ -1,0 +1,291 @@
+"""The simulator: as strict as Meta, and as faulty as it is told to be."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from gateway_whatsapp.signature import HEADER, verify
+from gateway_whatsapp.simulator import Fault
+from gateway_whatsapp.simulator.payloads import encode, value_of
+
+NUMBER = "1122334455667"
+TO = "393290000000"
+TEXT = {"messaging_product": "whatsapp", "to": TO, "text": {"body": "Grazie"}}
+
+
+@pytest.fixture
+async def http(sim):
+    """A client with the token."""
+    headers = {"Authorization": "Bearer the-token"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        yield session
+
+
+@pytest.fixture
+def send(http, sim):
+    """Post a message; return status and answer."""
+
+    async def post(body, number: str = NUMBER) -> tuple[int, dict]:
+        url = f"{sim.base_url}/{number}/messages"
+        async with http.post(url, json=body) as response:
+            return response.status, await response.json()
+
+    return post
+
+
+class Hook:
+    """A webhook that takes what it gets, after refusing the first few."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.refusals = refusals
+        self.got: list[dict] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        assert verify(body, request.headers[HEADER], [b"testappsecret"])
+        if self.refusals:
+            self.refusals -= 1
+            raise web.HTTPServiceUnavailable
+        self.got.append(json.loads(body))
+        return web.Response(text="accepted\n")
+
+
+@pytest.fixture
+async def hooked(sim):
+    """Let the simulator send to a hook."""
+    servers = []
+
+    async def start(hook: Hook) -> Hook:
+        app = web.Application()
+        app.router.add_post("/hook", hook.answer)
+        servers.append(TestServer(app))
+        await servers[-1].start_server()
+        sim.webhook_url = str(servers[-1].make_url("/hook"))
+        return hook
+
+    yield start
+    for server in servers:
+        await server.close()
+
+
+async def test_text_is_taken(send, sim):
+    """A right request is answered as in Meta's schema, and in the ledger."""
+    status, answer = await send(TEXT)
+    [sent] = sim.sent
+
+    assert 200 == status
+    assert {
+        "messaging_product": "whatsapp",
+        "contacts": [{"input": TO, "wa_id": TO}],
+        "messages": [{"id": sent.wamid}],
+    } == answer
+    assert (TO, "text", "Grazie") == (sent.to, sent.type, sent.text)
+
+
+async def test_number_may_be_written_by_people(send, sim):
+    """Meta takes plus, spaces and dashes, and answers with the canonical id."""
+    _, answer = await send({**TEXT, "to": "+39 329-000 0000"})
+
+    assert [{"input": "+39 329-000 0000", "wa_id": TO}] == answer["contacts"]
+    assert TO == sim.sent[0].to
+
+
+async def test_every_published_request_is_taken(send, fixture):
+    """Meta's own examples are right requests, but for one that lacks its type."""
+    examples = fixture("requests/meta_examples.json")
+    answers = {}
+    for name, body in examples.items():
+        text = re.sub(r"\{\{[A-Za-z-]+\}\}", TO, json.dumps(body))
+        answers[name], _ = await send(json.loads(text))
+    expected = {**dict.fromkeys(examples, 200), "Send Reply to List Message": 400}
+
+    assert expected == answers
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({**TEXT, "messaging_product": "sms"}, 131009),
+        ({"to": TO, "text": {"body": "x"}}, 131008),
+        ({"messaging_product": "whatsapp", "text": {"body": "x"}}, 131008),
+        ({**TEXT, "to": 393290000000}, 131009),
+        ({**TEXT, "to": "nobody"}, 131009),
+        ({**TEXT, "to": None, "recipient": "39329"}, 131009),
+        ({**TEXT, "text": {}}, 131008),
+        ({**TEXT, "text": {"body": ""}}, 131009),
+        ({**TEXT, "text": {"body": "x" * 4097}}, 100),
+        ({**TEXT, "text": {"body": "x", "colour": "red"}}, 100),
+        ({**TEXT, "colour": "red"}, 100),
+        ({**TEXT, "type": "telepathy"}, 131051),
+        ({**TEXT, "type": "image"}, 131008),
+        ({**TEXT, "biz_opaque_callback_data": "x" * 513}, 100),
+        ({**TEXT, "context": {}}, 131008),
+        ([], 100),
+        ("text", 100),
+    ],
+    ids=lambda value: str(value)[-60:],
+)
+async def test_wrong_request_is_refused(send, sim, body, code):
+    """What Meta refuses is refused with its code, in its shape, and not sent."""
+    status, answer = await send(body)
+
+    assert (400, code) == (status, answer["error"]["code"])
+    assert {"message", "type", "code", "error_data", "fbtrace_id"} == set(
+        answer["error"]
+    )
+    assert ([], 1) == (sim.sent, len(sim.attempts))
+
+
+async def test_unknown_number(send):
+    """Another number's id names nothing."""
+    status, answer = await send(TEXT, number="999")
+
+    assert (400, 100, 33) == (
+        status,
+        answer["error"]["code"],
+        answer["error"]["error_subcode"],
+    )
+
+
+async def test_wrong_token(sim):
+    """Without the token nothing works."""
+    url = f"{sim.base_url}/{NUMBER}/messages"
+    async with aiohttp.ClientSession() as http, http.post(url, json=TEXT) as response:
+        answer = await response.json()
+
+    assert (401, 190) == (response.status, answer["error"]["code"])
+
+
+async def test_read_mark_is_taken(send, sim):
+    """Marking as read sends nothing."""
+    body = {"messaging_product": "whatsapp", "status": "read", "message_id": "w"}
+
+    assert (200, {"success": True}) == await send(body)
+    assert [] == sim.sent
+
+
+async def test_faults_come_in_order(send, sim):
+    """Each scripted fault meets one attempt; then all is well."""
+    sim.faults.extend([Fault.error(131047), Fault.http(429, retry_after=3)])
+    first = await send(TEXT)
+    async with aiohttp.ClientSession() as http:
+        url = f"{sim.base_url}/{NUMBER}/messages"
+        headers = {"Authorization": "Bearer the-token"}
+        async with http.post(url, json=TEXT, headers=headers) as second:
+            pause = second.headers["Retry-After"]
+    third = await send(TEXT)
+
+    assert (400, 131047) == (first[0], first[1]["error"]["code"])
+    assert (429, "3") == (second.status, pause)
+    assert 200 == third[0]
+    assert [
+        "not accepted: an error in Meta's shape",
+        "not accepted: an error page of a server in between",
+        "accepted",
+    ] == [attempt.outcome for attempt in sim.attempts]
+
+
+async def test_file_needs_the_token(http, sim):
+    """The file's address alone is not enough."""
+    media_id = sim.add_media(b"photo", "image/jpeg")
+    async with http.get(f"{sim.base_url}/{media_id}") as response:
+        metadata = await response.json()
+    async with aiohttp.ClientSession() as stranger:
+        refused = await stranger.get(metadata["url"])
+    async with http.get(metadata["url"]) as response:
+        content = await response.read()
+
+    assert ("5", 401, b"photo") == (metadata["file_size"], refused.status, content)
+
+
+async def test_file_is_our_numbers_only(http, sim):
+    """Asked for on behalf of another number, a file does not exist."""
+    media_id = sim.add_media(b"photo", "image/jpeg")
+    url = f"{sim.base_url}/{media_id}?phone_number_id=999"
+    async with http.get(url) as response:
+        answer = await response.json()
+
+    assert 100 == answer["error"]["code"]
+
+
+async def test_statuses_are_repeated_until_acknowledged(send, sim, hooked):
+    """Like Meta, the simulator comes again with what was not answered by 200."""
+    hook = await hooked(Hook(refusals=2))
+    await send({**TEXT, "biz_opaque_callback_data": "ours"})
+    await sim.settled()
+    statuses = [value_of(each)["statuses"][0] for each in hook.got]
+
+    assert [("sent", "ours"), ("delivered", "ours")] == [
+        (each["status"], each["biz_opaque_callback_data"]) for each in statuses
+    ]
+
+
+async def test_failed_status_has_its_code(send, sim, hooked):
+    """A status may be made by hand: failed, with one of Meta's codes."""
+    hook = await hooked(Hook())
+    sim.statuses = ()
+    await send(TEXT)
+    answer = await sim.webhook(sim.status(sim.sent[0], "failed", 131026))
+    [status] = value_of(hook.got[0])["statuses"]
+
+    assert (200, "accepted\n") == answer
+    assert ("failed", 131026) == (status["status"], status["errors"][0]["code"])
+
+
+async def test_wait_sent_says_what_is_missing(sim):
+    """Who waits in vain is told how many came."""
+    with pytest.raises(TimeoutError, match="0 of 1 messages"):
+        await sim.wait_sent(1, timeout=0.01)
+
+
+async def test_citizen_can_be_played(http, sim, hooked):
+    """By curl: a text, a picture, and what the gateway sent."""
+    hook = await hooked(Hook())
+    base = sim.base_url.removesuffix("/v25.0")
+    text = {"from": TO, "body": "Buongiorno", "name": "Efisio"}
+    async with http.post(f"{base}/simulator/text", data=text) as response:
+        said = (response.status, await response.text())
+    form = aiohttp.FormData({"from": TO, "caption": "Una buca"})
+    form.add_field("file", b"\xff\xd8", filename="a.jpg", content_type="image/jpeg")
+    async with http.post(f"{base}/simulator/image", data=form) as response:
+        shown = response.status
+    async with http.post(f"{base}/simulator/text", data={}) as response:
+        refused = response.status
+    async with http.get(f"{base}/simulator/sent") as response:
+        sent = await response.json()
+
+    assert ((200, "accepted\n"), 200, 400, []) == (said, shown, refused, sent)
+    assert ["text", "image"] == [value_of(e)["messages"][0]["type"] for e in hook.got]
+    assert "Efisio" == value_of(hook.got[0])["contacts"][0]["profile"]["name"]
+
+
+def test_webhook_is_encoded_as_meta_does():
+    """Non-ASCII letters and slashes are escaped: who re-serialises fails."""
+    assert rb'{"a":"\u00e4\/"}' == encode({"a": "ä/"})
+
+
+async def test_webhook_address_must_be_known(sim):
+    """Without an address there is nobody to tell."""
+    with pytest.raises(ValueError, match="set webhook_url first"):
+        await sim.webhook(sim.text(TO, "Buongiorno"))
+
+
+def test_file_must_be_added_first(sim):
+    """A file that Meta does not have can't be sent."""
+    with pytest.raises(ValueError, match="add_media"):
+        sim.image(TO, "0")
+
+
+def test_program_helps():
+    """The program says how to use it."""
+    command = [sys.executable, "-m", "gateway_whatsapp.simulator", "--help"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert "/simulator/text" in shown.stdout
