@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +29,7 @@ from gateway.fetch import Fetcher, claim_errands
 from gateway.host import PluginHost
 from gateway.inbox import DiskGate, Inbox
 from gateway.metrics import Metrics
-from gateway.model import ChannelId, Health, HealthStatus, ServiceId
+from gateway.model import ChannelId, Event, Health, HealthStatus, ServiceId
 from gateway.pipeline import Decider, Pipeline, claim_arrived
 from gateway.plugin import Context
 from gateway.readiness import Monitor
@@ -143,6 +143,7 @@ class Gateway:
         else:
             self.store = self._given_store
         self.store.on_group = self.metrics.commit_group.observe
+        self.store.on_events = self._show_events(asyncio.get_running_loop())
         self.crew = Crew(self.store, self._clock, pace_of(settings), self._chance)
         gate = DiskGate(data_folder(settings), settings.web.min_free_bytes, self._clock)
         self.inbox = Inbox(self.store, gate, self.crew.wakeups.wake)
@@ -168,6 +169,21 @@ class Gateway:
             threads=settings.threads,
             exclusive=exclusive,
         )
+
+    def _show_events(
+        self, loop: asyncio.AbstractEventLoop
+    ) -> Callable[[list[Event]], None]:
+        """Return what hands recorded events from a database thread to observers."""
+
+        async def show(events: list[Event]) -> None:
+            for event in events:
+                await self.host.observe(event)
+
+        def hand_over(events: list[Event]) -> None:
+            if self.host.has_observers:
+                asyncio.run_coroutine_threadsafe(show(events), loop)
+
+        return hand_over
 
     def _contexts(self) -> Mapping[str, Context[Any]]:
         return {

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from gateway import inbox
 from gateway.app import city_of
@@ -21,7 +21,7 @@ from gateway.cli.output import (
     show,
     show_one,
 )
-from gateway.model import Inbound
+from gateway.model import Author, Inbound
 from gateway.records import Recorder
 from gateway.replaying import Difference, Replay
 from gateway.setup import set_up
@@ -128,7 +128,12 @@ def replay(
     def work(connection: Connection) -> tuple[list[Inbound], dict[str, Any]]:
         ids = connection.execute(
             select(schema.inbox.c.id)
-            .where(schema.inbox.c.kind == "message")
+            .outerjoin(schema.message, schema.message.c.id == schema.inbox.c.id)
+            .where(
+                schema.inbox.c.kind == "message",
+                # An answer of a service is not decided upon.
+                func.coalesce(schema.message.c.author, "") != Author.SERVICE.value,
+            )
             .order_by(schema.inbox.c.id.desc())
             .limit(limit)
         ).scalars()

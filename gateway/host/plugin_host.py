@@ -335,6 +335,11 @@ class PluginHost:
         if known is not None and assignment.service not in known:
             raise Nonsense("service: not configured")
 
+    @property
+    def has_observers(self) -> bool:
+        """Whether anybody wants to see events."""
+        return bool(self._observers)
+
     async def observe(self, event: Event) -> None:
         """Show an event to the observers, detached from the caller; never waits."""
         for observer in self._observers:

@@ -94,6 +94,8 @@ class Store:
         self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
         self.on_group: Callable[[int], None] = _unobserved
+        self.on_events: Callable[[list[Any]], None] = _unobserved
+        """Called in a database thread with what a commit put on the record."""
         self._threads = [
             threading.Thread(target=self._serve, name=f"store-{n}", daemon=True)
             for n in range(engines.writers)
@@ -216,11 +218,14 @@ class Store:
                 self._seal(connection)
                 hit("store.before_commit")
             hit("store.after_commit")
+            noted = connection.info["events"]
+        if noted:
+            self.on_events(noted)
         return outcomes
 
 
-def _unobserved(size: int) -> None:
-    del size
+def _unobserved(seen: object) -> None:
+    del seen
 
 
 def report(outcomes: Iterable[_Outcome]) -> None:

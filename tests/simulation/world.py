@@ -122,6 +122,7 @@ class InlineStore(Store):
         self._chaos = chaos
         self._waiting: list[_Unit] = []
         self.on_group = lambda size: None
+        self.on_events = lambda events: None
 
     def _submit(self, work, item, *, batched):
         loop = asyncio.get_running_loop()

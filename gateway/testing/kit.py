@@ -1,0 +1,135 @@
+"""Doubles and a harness for the tests of plugins.
+
+`make_context` gives a channel or connector what the gateway would; `running` runs a
+whole gateway in process, on a database of its own, with the plugins you hand it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import structlog
+
+from gateway.app import Gateway
+from gateway.config import Document, NoConfig, Section, load
+from gateway.host import PluginHost
+from gateway.model import ChannelId, Item
+from gateway.plugin import Context, Plugin
+from gateway.setup import kinds_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """One original that a channel handed to the inbox."""
+
+    channel: ChannelId
+    body: bytes
+    items: tuple[Item, ...]
+    headers: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class RecordingIntake:
+    """An inbox in memory: deduplicates as the real one does, and remembers."""
+
+    accepted: list[Accepted] = field(default_factory=list)
+    known: set[tuple[str, str]] = field(default_factory=set)
+    failure: Exception | None = None
+
+    async def accept(
+        self,
+        channel: ChannelId,
+        body: bytes,
+        items: Sequence[Item],
+        headers: Mapping[str, str] | None = None,
+    ) -> int:
+        """Remember what is new; raise ``failure`` if one is set."""
+        if self.failure is not None:
+            raise self.failure
+        keys = {(channel, item.external_id) for item in items}
+        new = len(keys - self.known)
+        self.known |= keys
+        arrival = Accepted(
+            channel=channel, body=body, items=tuple(items), headers=headers or {}
+        )
+        self.accepted.append(arrival)
+        return new
+
+
+@dataclass(slots=True)
+class MemoryState:
+    """A plugin's key-value space in memory."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    async def get(self, key: str) -> Any | None:
+        """Return the value stored under ``key``."""
+        return self.values.get(key)
+
+    async def put(self, key: str, value: Any) -> None:
+        """Store a value."""
+        self.values[key] = value
+
+
+@dataclass(slots=True)
+class ManualClock:
+    """A clock that moves only when told to."""
+
+    at: datetime = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    seconds: float = 0.0
+
+    def now(self) -> datetime:
+        """Return the wall-clock time."""
+        return self.at + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        """Return the seconds passed."""
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.seconds += seconds
+
+
+def make_context(
+    http: aiohttp.ClientSession,
+    *,
+    config: Section | None = None,
+    inbox: RecordingIntake | None = None,
+) -> Context[Any]:
+    """Return a context of doubles."""
+    return Context(
+        config=config or NoConfig(),
+        http=http,
+        inbox=inbox or RecordingIntake(),
+        state=MemoryState(),
+        clock=ManualClock(),
+        log=structlog.get_logger(),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(
+    toml: str, folder: Path, plugins: Mapping[str, Plugin[Any]]
+) -> AsyncIterator[Gateway]:
+    """Run a gateway configured by ``toml`` with the plugin instances given.
+
+    Its files go into ``folder``; set ``[web] port = 0`` for a free port, and read it
+    from ``gateway.port``.
+    """
+    path = folder / "gateway.toml"
+    path.write_text(toml)
+    document = Document.read(path)
+    host = PluginHost()
+    for name, plugin in plugins.items():
+        host.register(name, plugin)
+    settings = load(document, kinds_of(host))
+    host.known_services = frozenset(settings.services)
+    async with Gateway(settings, host).running() as gateway:
+        yield gateway

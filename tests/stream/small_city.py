@@ -1,0 +1,237 @@
+"""A whole gateway in process, with a channel and an office that do as they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+
+from gateway.app import Gateway
+from gateway.channel import Channel, ChannelType
+from gateway.connector import Connector, ConnectorType
+from gateway.errors import DeliveryError
+from gateway.model import (
+    Address,
+    Attachment,
+    Handover,
+    Inbound,
+    Item,
+    ItemKind,
+    Message,
+    MessageId,
+    Original,
+    Outgoing,
+    Receipt,
+    ReceiptStatus,
+    Semantics,
+)
+from gateway.payload import Payload
+from gateway.plugin import NoConfig, Plugin, Section, hookimpl
+from gateway.store import schema
+from gateway.testing.kit import running
+
+TOML = """
+[gateway]
+name = "Prova"
+plugins = ["city"]
+default_service = "urp"
+{gateway}
+[store]
+url = "{url}"
+data = "{data}"
+[web]
+port = 0
+min_free_bytes = 0
+[outbox]
+backoff_seconds = 0.05
+backoff_cap_seconds = 0.2
+{outbox}
+[pipeline]
+poll_seconds = 0.05
+moderate_timeout = 0.3
+route_timeout = 0.3
+enrich_timeout = 0.3
+[attachments]
+wait_seconds = {wait}
+[channels.phone]
+type = "phone"
+[channels.mail]
+type = "phone"
+[services.urp]
+name = "URP"
+connectors = [{{ type = "office" }}]
+[services.strade]
+name = "Strade"
+connectors = [{{ type = "office" }}]
+"""
+
+
+@dataclass(slots=True)
+class Outside:
+    """What citizens and offices got, and how they behave."""
+
+    notices: list[Outgoing] = field(default_factory=list)
+    handovers: list[Handover] = field(default_factory=list)
+    faults: list[Exception] = field(default_factory=list)
+    files: dict[str, list[bytes | Exception]] = field(default_factory=dict)
+    grace: float = 0.0
+
+
+def city_plugin(outside: Outside) -> Plugin[NoConfig]:
+    """Return the plugin with the channel ``phone`` and the connector ``office``."""
+
+    class Phone(Channel[Section]):
+        grace_seconds = outside.grace
+
+        def parse(self, inbound: Inbound) -> Message | Receipt:
+            said = Payload.from_json(inbound.original.body)
+            if inbound.kind is ItemKind.RECEIPT:
+                return Receipt(
+                    status=ReceiptStatus(said.text("status")),
+                    at=inbound.original.received_at,
+                    external_id=said.text("of"),
+                    code=said.text_or("code"),
+                )
+            return Message(
+                id=MessageId(inbound.id),
+                channel=self.id,
+                external_id=inbound.external_id,
+                sender=Address("phone", said.text("from")),
+                sent_at=inbound.original.received_at,
+                received_at=inbound.original.received_at,
+                text=said.text_or("text"),
+                references=tuple(r.as_text() for r in said.items_or_none("references")),
+                automatic=said.flag("automatic"),
+                attachments=tuple(
+                    Attachment(media_type="text/plain", locator=f.as_text(), name="f")
+                    for f in said.items_or_none("files")
+                ),
+            )
+
+        async def send(self, outgoing: Outgoing) -> Receipt:
+            if outside.faults:
+                raise outside.faults.pop(0)
+            outside.notices.append(outgoing)
+            external_id = f"sent-{outgoing.delivery_id}"
+            return Receipt(
+                status=ReceiptStatus.SENT,
+                at=self.context.clock.now(),
+                external_id=external_id,
+            )
+
+        async def fetch(
+            self, original: Original, attachment: Attachment
+        ) -> AsyncIterator[bytes]:
+            answer = outside.files[attachment.locator].pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            yield answer
+
+    class Office(Connector[Section]):
+        semantics = Semantics.KEYED
+
+        async def deliver(self, handover: Handover) -> Receipt:
+            outside.handovers.append(handover)
+            return Receipt(
+                status=ReceiptStatus.SENT,
+                at=self.context.clock.now(),
+                external_id=f"<{handover.delivery_id}@office>",
+            )
+
+        def may_answer(self, sender: Address) -> bool:
+            return sender.value == f"{self.service}@office"
+
+    class City(Plugin[NoConfig]):
+        @hookimpl
+        def register_channels(self) -> list[ChannelType]:
+            return [ChannelType("phone", Section, Phone)]
+
+        @hookimpl
+        def register_connectors(self) -> list[ConnectorType]:
+            return [ConnectorType("office", Section, Office)]
+
+    return City()
+
+
+@dataclass(slots=True)
+class City:
+    """A running gateway, and the outside it talks with."""
+
+    gateway: Gateway
+    outside: Outside
+    _count: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.gateway.port}"
+
+    async def say(
+        self, channel: str = "phone", sender: str = "anna", **said: Any
+    ) -> str:
+        """Let somebody say something; return its id."""
+        self._count += 1
+        external_id = f"m{self._count}"
+        body = orjson.dumps({"from": sender, **said})
+        item = Item(external_id=external_id, sender=sender)
+        await self.gateway.inbox.accept(channel, body, [item])
+        return external_id
+
+    async def report(self, status: str, of: str, **more: Any) -> None:
+        """Let the provider say what became of a message of ours."""
+        self._count += 1
+        body = orjson.dumps({"status": status, "of": of, **more})
+        item = Item(
+            external_id=f"r{self._count}", sender=f"r{of}", kind=ItemKind.RECEIPT
+        )
+        await self.gateway.inbox.accept("phone", body, [item])
+
+    async def rows(self, table: Any) -> list[Any]:
+        """Return all rows of a table."""
+
+        def work(connection: Connection) -> list[Any]:
+            return list(connection.execute(table.select()))
+
+        return await self.gateway.store.read(work)
+
+    async def settle(self, *, waiting: int = 0) -> None:
+        """Wait until no work is open but ``waiting`` jobs that wait for their time."""
+        async with asyncio.timeout(15):
+            while True:
+                jobs = await self.rows(schema.job)
+                if [j.state for j in jobs] == ["waiting"] * waiting:
+                    return
+                await asyncio.sleep(0.02)
+
+    async def until(self, fulfilled: Callable[[], bool]) -> None:
+        """Wait until a condition holds."""
+        async with asyncio.timeout(15):
+            while not fulfilled():
+                await asyncio.sleep(0.01)
+
+
+@contextlib.asynccontextmanager
+async def small_city(
+    folder: Path,
+    *plugins: Plugin[Any],
+    url: str = "sqlite:///gateway.db",
+    wait: float = 30,
+    outside: Outside | None = None,
+    gateway: str = "",
+    outbox: str = "",
+) -> AsyncIterator[City]:
+    """Run a gateway with the city's plugin and ``plugins`` beside it."""
+    outside = outside or Outside()
+    toml = TOML.format(data=folder, wait=wait, url=url, gateway=gateway, outbox=outbox)
+    named = {"city": city_plugin(outside)}
+    named |= {f"plugin{n}": plugin for n, plugin in enumerate(plugins)}
+    async with running(toml, folder, named) as started:
+        yield City(started, outside)
+
+
+UNREACHABLE = DeliveryError("busy", "no", retryable=True)
