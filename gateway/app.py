@@ -122,12 +122,9 @@ class Gateway:
 
         Returns the sections that were reloaded, and those that need a restart.
         """
-        before, self.settings = self.settings, settings
-        changed = [
-            name
-            for name in type(settings).model_fields
-            if getattr(before, name) != getattr(settings, name)
-        ]
+        before, after = self.settings.model_dump(), settings.model_dump()
+        self.settings = settings
+        changed = [name for name in after if before[name] != after[name]]
         live = [name for name in changed if name in {"log", "health"}]
         restart = [name for name in changed if name not in live]
         return live, restart

@@ -1,0 +1,287 @@
+"""The daemon as operators meet it: signals, exit codes, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from sqlalchemy import text
+
+from gateway.store.engine import migration_engine
+from gateway.store.migrate import upgrade
+
+PROBE = Path(__file__).parents[1] / "crash" / "probe_plugin.py"
+CONFIG = """
+[gateway]
+name = "Prova"
+plugins = ["probe_plugin.py:ProbePlugin"]
+default_service = "urp"
+[web]
+port = {port}
+min_free_bytes = {min_free}
+[channels.probe]
+type = "probe"
+secret = "s"
+sink = "http://127.0.0.1:9/citizen"
+[services.urp]
+name = "URP"
+connectors = [{{ type = "sink", url = "http://127.0.0.1:9/office" }}]
+"""
+
+
+def gateway(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "from gateway.cli import main; main()", *arguments]
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        gateway(*arguments),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=os.environ | {"COLUMNS": "200"},
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a right configuration."""
+    shutil.copy(PROBE, tmp_path)
+    write(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, port: int | None = None, min_free: int = 0, more: str = ""):
+    config = CONFIG.format(port=port or free_port(), min_free=min_free)
+    (folder / "gateway.toml").write_text(config + more)
+
+
+def port_of(folder: Path) -> int:
+    line = next(
+        x for x in (folder / "gateway.toml").read_text().splitlines() if "port =" in x
+    )
+    return int(line.split("=")[1])
+
+
+@contextlib.asynccontextmanager
+async def daemon(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run the daemon until it answers; kill it at the end."""
+    log = (folder / "log").open("ab")
+    process = await asyncio.create_subprocess_exec(
+        *gateway("run"), cwd=folder, stderr=log
+    )
+    try:
+        async with aiohttp.ClientSession() as http, asyncio.timeout(20):
+            while not await _live(http, port_of(folder)):
+                assert process.returncode is None, (folder / "log").read_text()
+                await asyncio.sleep(0.05)
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        log.close()
+
+
+async def _live(http: aiohttp.ClientSession, port: int) -> bool:
+    try:
+        async with http.get(f"http://127.0.0.1:{port}/healthz") as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+
+
+async def test_sigterm_ends_the_daemon_in_order(folder: Path):
+    """A graceful stop ends with 0, well within 20 seconds."""
+    async with daemon(folder) as process:
+        process.send_signal(signal.SIGTERM)
+
+        assert 0 == await asyncio.wait_for(process.wait(), 10)
+
+
+async def test_sighup_reloads_what_can_be_and_says_what_can_not(folder: Path):
+    """A right file is taken over, a wrong one changes nothing; both are told."""
+    async with daemon(folder) as process:
+        port = port_of(folder)
+        write(
+            folder, port, more="\n[log]\nlevel = 'debug'\n[outbox]\nconcurrency = 3\n"
+        )
+        process.send_signal(signal.SIGHUP)
+        await _logged(folder, "reloaded")
+        write(folder, port, more="\n[log]\nlevel = 'loud'\n")
+        process.send_signal(signal.SIGHUP)
+        await _logged(folder, "reload_refused")
+
+    by_event = {line["event"]: line for line in lines(folder)}
+    assert ["log"] == by_event["reloaded"]["sections"]
+    assert ["outbox"] == by_event["reloaded"]["need_restart"]
+    assert "log.level: found 'loud'" in by_event["reload_refused"]["problems"]
+
+
+async def _logged(folder: Path, event: str) -> None:
+    async with asyncio.timeout(10):
+        while event not in {line["event"] for line in lines(folder)}:
+            await asyncio.sleep(0.05)
+
+
+async def test_second_daemon_on_the_same_data_is_refused(folder: Path):
+    """Two daemons on one SQLite file would corrupt it: the second says who runs."""
+    async with daemon(folder):
+        done = await asyncio.to_thread(run, folder, "run")
+
+    assert 1 == done.returncode
+    assert "another gateway" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+async def test_full_disk_is_said_before_anything_is_lost(folder: Path):
+    """Without room the edge answers 503 and the node is not ready."""
+    write(folder, min_free=2**60)
+    body = b'{"id": "1", "from": "a", "text": "x"}'
+    import hashlib  # noqa: PLC0415 (only here)
+    import hmac  # noqa: PLC0415
+
+    digest = hmac.new(b"s", body, hashlib.sha256).hexdigest()
+    headers = {"X-Hub-Signature-256": f"sha256={digest}"}
+    url = f"http://127.0.0.1:{port_of(folder)}"
+    async with daemon(folder), aiohttp.ClientSession() as http:
+        async with http.post(
+            f"{url}/channels/probe/webhook", data=body, headers=headers
+        ) as response:
+            assert 503 == response.status
+        async with http.get(f"{url}/readyz") as response:
+            assert 503 == response.status
+            assert "bytes free" in (await response.json())["reasons"][0]
+
+
+async def test_commands_work_beside_a_running_daemon(folder: Path):
+    """Operators look while the daemon works."""
+    async with daemon(folder):
+        listed = await asyncio.to_thread(run, folder, "messages", "list", "--json")
+        verified = await asyncio.to_thread(run, folder, "audit", "verify")
+
+    assert (0, []) == (listed.returncode, json.loads(listed.stdout))
+    assert (0, "sound: 0 events") == (verified.returncode, verified.stdout[:15])
+
+
+def test_newer_database_refuses_to_start(folder: Path):
+    """A database of a newer schema is left alone, and says what it needs."""
+    (folder / "data").mkdir()
+    url = f"sqlite:///{folder}/data/gateway.db"
+    upgrade(url)
+    engine = migration_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+
+    done = run(folder, "run")
+
+    assert 1 == done.returncode
+    assert "install a version of municipal-gateway that has schema 9999" in done.stderr
+
+
+def test_unknown_plugin_lists_what_is_installed(folder: Path):
+    """A misspelt plugin name is answered with the names there are."""
+    config = (folder / "gateway.toml").read_text()
+    (folder / "gateway.toml").write_text(
+        config.replace("probe_plugin.py:ProbePlugin", "watsapp")
+    )
+
+    done = run(folder, "check")
+
+    assert 1 == done.returncode
+    assert "watsapp" in done.stderr
+    assert "whatsapp" in done.stderr.replace("watsapp", "")
+
+
+def test_wrong_config_lists_every_problem(folder: Path):
+    """All mistakes at once, for people and for programs."""
+    write(folder, more="\n[log]\nlevel = 'loud'\n[outbox]\nconcurrency = 0\n")
+
+    shown = run(folder, "check")
+    as_json = run(folder, "check", "--json")
+
+    assert (1, 1) == (shown.returncode, as_json.returncode)
+    assert "2 problem(s)" in shown.stderr
+    assert ["log.level", "outbox.concurrency"] == [
+        p["key"] for p in json.loads(as_json.stdout)
+    ]
+
+
+def test_missing_config_is_a_sentence(tmp_path: Path):
+    """No file, no traceback."""
+    done = run(tmp_path, "run")
+
+    assert 1 == done.returncode
+    assert "gateway.toml" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_schema_and_plugins_can_be_printed(folder: Path):
+    """What editors and newcomers ask for."""
+    schema = json.loads(run(folder, "schema").stdout)
+    plugins = json.loads(run(folder, "plugins", "--json").stdout)
+
+    assert "channels" in schema["properties"]
+    assert {"email", "moderation", "routing", "whatsapp"} <= {
+        p["plugin"] for p in plugins
+    }
+
+
+def test_migrate_says_what_it_did(folder: Path):
+    """From nothing to the newest schema, and again without effect."""
+    assert "schema none → 0001" == run(folder, "migrate").stdout.strip()
+    assert "schema 0001 → 0001" == run(folder, "migrate").stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("dead-letters", "show", "nothing"),
+        ("dead-letters", "retry", "nothing"),
+        ("dead-letters", "discard", "nothing", "--reason", "x"),
+        ("messages", "show", "nothing"),
+        ("messages", "release", "nothing"),
+        ("cases", "show", "nothing"),
+        ("audit", "show", "nothing"),
+    ],
+    ids=" ".join,
+)
+def test_unknown_id_is_a_sentence(folder: Path, arguments):
+    """An id that names nothing ends with 1 and a word about it."""
+    run(folder, "migrate")
+
+    done = run(folder, *arguments)
+
+    assert 1 == done.returncode
+    assert "nothing" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_usage_ends_with_two():
+    """Usage errors have their own exit code."""
+    assert 2 == run(Path.cwd(), "audit", "verify", "--nonsense").returncode
