@@ -1,4 +1,4 @@
-"""Prints docs/hooks.md from the hook specifications: ``python scripts/make_hooks_page.py``."""
+"""Prints docs/hooks.md from the hook specifications."""
 
 from __future__ import annotations
 
