@@ -12,7 +12,7 @@ UNIT = Path(__file__).parents[1] / "deploy" / "municipal-gateway.service"
 
 
 def test_unit_is_hardened():
-    """systemd itself rates the unit's exposure: at most 1.5 of 10."""
+    """Systemd itself rates the unit's exposure: at most 1.5 of 10."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd is not installed")
@@ -28,7 +28,7 @@ def test_unit_is_hardened():
 
 
 def test_stop_timeout_leaves_time_to_drain():
-    """systemd waits longer than the daemon drains."""
+    """Systemd waits longer than the daemon drains."""
     from gateway.app import DRAIN_SECONDS  # noqa: PLC0415 (only this test needs it)
 
     (line,) = [x for x in UNIT.read_text().splitlines() if "TimeoutStopSec=" in x]

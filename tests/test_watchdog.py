@@ -39,7 +39,7 @@ class Blocked:
 async def until(condition):
     """Let the loop turn until ``condition`` holds."""
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 (nothing tells us of a thread's view)
+        while not condition():
             await asyncio.sleep(LIMIT / 10)
 
 
