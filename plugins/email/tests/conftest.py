@@ -106,7 +106,7 @@ class FakeState:
 async def _until(condition: Callable[[], bool]) -> None:
     """Wait until ``condition`` holds, 20 seconds at most."""
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 (a health has no event)
+        while not condition():
             await asyncio.sleep(0.01)
 
 

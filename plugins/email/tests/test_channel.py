@@ -103,7 +103,7 @@ async def test_nothing_is_moved_before_it_is_stored(
         await inbox.wait_for(1)
 
 
-async def test_crash_between_store_and_move_gives_one_message(  # noqa: PLR0913, PLR0917 (fixtures)
+async def test_crash_between_store_and_move_gives_one_message(  # noqa: PLR0917 (fixtures)
     server: MailServer,
     channel: MakeChannel,
     inbox: Any,

@@ -82,7 +82,7 @@ async def _find(inbox: Any, needle: str) -> bytes:
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
-async def test_office_answers_the_mail_it_got(  # noqa: PLR0913, PLR0917 (fixtures)
+async def test_office_answers_the_mail_it_got(  # noqa: PLR0917 (fixtures)
     mail_server: Any,
     context: MakeContext,
     channel: MakeChannel,
