@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.config import Document, Kinds, Settings, load, read_gateway
+from gateway.config import Document, Kinds, Settings, enabled_plugins, load
 from gateway.host import PluginHost, Timeouts
 
 
@@ -26,9 +26,9 @@ def set_up(path: Path) -> Setup:
 
     """
     document = Document.read(path)
-    gateway = read_gateway(document)
+    plugins = enabled_plugins(document)
     host = PluginHost()
-    host.load(gateway.plugins, path.parent)
+    host.load(plugins, path.parent)
     settings = load(document, kinds_of(host))
     host.known_services = frozenset(settings.services)
     host.timeouts = Timeouts(

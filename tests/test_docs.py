@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from gateway import hookspecs
 from gateway.cli.main import app
-from gateway.config import Document, load, read_gateway
+from gateway.config import Document, enabled_plugins, load
 from gateway.host import PluginHost
 from gateway.setup import kinds_of
 
@@ -42,7 +42,7 @@ def test_configuration_blocks_are_right(text: str, page: Path, tmp_path, monkeyp
     path.write_text(text)
     document = Document.read(path)
     host = PluginHost()
-    host.load(read_gateway(document).plugins, tmp_path)
+    host.load(enabled_plugins(document), tmp_path)
 
     load(document, kinds_of(host))
 

@@ -2,8 +2,8 @@
 
 from gateway.config.document import Document
 from gateway.config.json_schema import schema
-from gateway.config.loading import Kinds, load, plugin_name, read_gateway
-from gateway.config.section import NoConfig, Section, Settings
+from gateway.config.loading import Kinds, enabled_plugins, load
+from gateway.config.section import NoConfig, Section, Settings, plugin_name
 
 __all__ = [
     "Document",
@@ -11,8 +11,8 @@ __all__ = [
     "NoConfig",
     "Section",
     "Settings",
+    "enabled_plugins",
     "load",
     "plugin_name",
-    "read_gateway",
     "schema",
 ]

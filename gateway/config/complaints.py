@@ -2,137 +2,114 @@
 
 from __future__ import annotations
 
-import types
-from collections.abc import Iterator, Mapping
-from typing import Any, Union, get_args, get_origin
+import difflib
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, time
+from typing import Any, NamedTuple, get_args
 
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, SecretStr
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
 
 from gateway.config.document import KeyPath, name_of
+from gateway.config.form import Form
 
-_TYPES = {
-    "string_type": "a text",
-    "int_type": "an integer",
-    "int_parsing": "an integer",
-    "int_from_float": "an integer",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "a table",
-    "model_type": "a table",
-    "model_attributes_type": "a table",
-    "path_type": "a path",
-    "string_too_short": "a text that is not empty",
-    "finite_number": "a finite number",
-}
-_BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
+_OWN = frozenset(get_args(ErrorType))
+"""pydantic's own kinds of errors; any other is a plugin author's, with their words."""
+
+_AUTHORS = frozenset({"assertion_error", "value_error"})
 _LONGEST = 60
 
 
-def explain(
-    detail: ErrorDetails, kind: type[BaseModel], base: KeyPath
-) -> tuple[KeyPath, str, str]:
-    """Return where a problem is, what was found, and what is allowed."""
-    path = (*base, *_real(detail["loc"], detail["type"]))
-    field = _field(kind, detail["loc"])
-    if detail["type"] == "missing":
-        return path, "nothing", _wanted(field)
-    return path, _shown(detail["input"], field), _allowed(detail, field)
+class Complaint(NamedTuple):
+    """Where something is wrong, what was found, what is allowed."""
+
+    path: KeyPath
+    found: str
+    allowed: str
 
 
-def _real(location: tuple[int | str, ...], kind: str) -> tuple[int | str, ...]:
-    """Leave out what pydantic adds to a path: names of union members."""
-    del kind
-    return tuple(
-        step for step in location if isinstance(step, int) or step.isidentifier()
-    )
+def explain(detail: ErrorDetails, form: Form, raw: Mapping[str, Any]) -> Complaint:
+    """Return what pydantic says of a section, whose file holds ``raw``.
 
-
-def _field(kind: type[BaseModel], location: tuple[int | str, ...]) -> FieldInfo | None:
-    """Return the field that a location names, through nested sections."""
-    field: FieldInfo | None = None
-    model: type[BaseModel] | None = kind
-    for step in location:
-        if isinstance(step, int) or model is None:
-            continue
-        field = model.model_fields.get(step, field)
-        model = _model_of(field)
-    return field
-
-
-def _model_of(field: FieldInfo | None) -> type[BaseModel] | None:
-    for each in _members(field.annotation if field else None):
-        if isinstance(each, type) and issubclass(each, BaseModel):
-            return each
-    return None
-
-
-def _members(annotation: Any) -> Iterator[Any]:
-    if get_origin(annotation) in {Union, types.UnionType, list, tuple}:
-        for each in get_args(annotation):
-            yield from _members(each)
-    else:
-        yield annotation
-
-
-def _is_secret(field: FieldInfo | None) -> bool:
-    return field is not None and SecretStr in set(_members(field.annotation))
-
-
-def _shown(value: Any, field: FieldInfo | None) -> str:
-    """Show a value, shortened; never one of a secret field."""
-    if _is_secret(field):
-        return name_of(value)
-    if isinstance(value, Mapping):
-        return "a table"
-    text = repr(value).replace("True", "true").replace("False", "false")
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-
-
-def _allowed(detail: ErrorDetails, field: FieldInfo | None) -> str:
+    Only ``raw`` is ever shown: pydantic itself was given the resolved secrets.
+    """
     kind = detail["type"]
-    if kind == "literal_error":
-        expected = str(detail["ctx"]["expected"])
-        return f"one of: {expected.replace(' or ', ', ').replace(chr(39), '')}"
-    if kind == "value_error":
+    path, value = _follow(detail["loc"], raw, absent=kind == "missing")
+    if kind == "missing":
+        return missing(path, form)
+    if kind == "extra_forbidden":
+        return unknown(path, form.keys(path[:-1]))
+    found = _found(value, kind, path, form)
+    return Complaint(path, found, _allowed(detail, path, form))
+
+
+def missing(path: KeyPath, form: Form) -> Complaint:
+    """Say that a key is required, and what it is for."""
+    purpose = form.summary(path)
+    words = form.describe(path) or "this key"
+    return Complaint(path, "nothing", f"{words} ({purpose})" if purpose else words)
+
+
+def unknown(path: KeyPath, known: Iterable[str]) -> Complaint:
+    """Say that a key means nothing here; suggest the nearest."""
+    names = list(known)
+    near = difflib.get_close_matches(str(path[-1]), names, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    allowed = f"one of: {', '.join(names)}" if names else "no keys here"
+    return Complaint(path, f"an unknown key{hint}", allowed)
+
+
+def _follow(
+    location: tuple[int | str, ...], raw: Any, *, absent: bool
+) -> tuple[KeyPath, Any]:
+    """Return the path that the user wrote, and what stands there.
+
+    pydantic adds steps of its own, such as the members of a union: they can't be
+    followed. An absent key can't either, but is the last step.
+    """
+    path: KeyPath = ()
+    value = raw
+    for step in location[:-1] if absent else location:
+        if _has(value, step):
+            path, value = (*path, step), value[step]
+    return ((*path, location[-1]), None) if absent else (path, value)
+
+
+def _has(value: Any, step: int | str) -> bool:
+    if isinstance(step, int):
+        return isinstance(value, list) and step < len(value)
+    return isinstance(value, Mapping) and step in value
+
+
+def _found(value: Any, kind: str, path: KeyPath, form: Form) -> str:
+    if form.is_secret(path):
+        return "a secret that won't do"
+    if kind in _AUTHORS and isinstance(value, Mapping):
+        return "keys that do not go together"
+    return name_of(value) if form.hides_secret(path) else show(value)
+
+
+def show(value: Any) -> str:
+    """Show a value with its type, shortened; lists and tables only by size."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            text = repr(value)
+            return f"text {text if len(text) <= _LONGEST else text[:_LONGEST] + '…'}"
+        case int() | float():
+            return f"{name_of(value).split()[1]} {value}"
+        case datetime() | date() | time():
+            return f"{type(value).__name__} {value.isoformat()}"
+        case [_, *_]:
+            return f"a list of {len(value)}"
+    return name_of(value)
+
+
+def _allowed(detail: ErrorDetails, path: KeyPath, form: Form) -> str:
+    kind = detail["type"]
+    if kind in _AUTHORS:
         return str(detail["ctx"]["error"])
-    if kind in _BOUNDS or kind.startswith(("int_", "float_")):
-        return _range(field) or _TYPES.get(kind, detail["msg"])
-    if kind in {"too_short", "too_long"}:
-        bound = "min_length" if kind == "too_short" else "max_length"
-        words = "at least" if kind == "too_short" else "at most"
-        return f"a list of {words} {detail['ctx'][bound]}"
-    return _TYPES.get(kind) or detail["msg"][0].lower() + detail["msg"][1:]
-
-
-def _wanted(field: FieldInfo | None) -> str:
-    """Say what a missing key should hold: its description, if it has one."""
-    if field is None or not field.description:
-        return "this key is required"
-    sentence = field.description.splitlines()[0].rstrip(".")
-    return f"required: {sentence}"
-
-
-def _range(field: FieldInfo | None) -> str:
-    """Return the bounds of a numeric field in words."""
-    if field is None:
-        return ""
-    noun = "an integer" if field.annotation is int else "a number"
-    parts = [
-        text
-        for bound in field.metadata
-        for kind, text in (
-            (Gt, f"greater than {getattr(bound, 'gt', '')}"),
-            (Ge, f"at least {getattr(bound, 'ge', '')}"),
-            (Lt, f"less than {getattr(bound, 'lt', '')}"),
-            (Le, f"at most {getattr(bound, 'le', '')}"),
-        )
-        if isinstance(bound, kind)
-    ]
-    return f"{noun}, {' and '.join(parts)}" if parts else noun
+    if kind not in _OWN:
+        return detail["msg"]
+    return form.describe(path) or detail["msg"][:1].lower() + detail["msg"][1:]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,25 +20,41 @@ if TYPE_CHECKING:
 KeyPath = tuple[str | int, ...]
 
 
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_DEEPEST = 16
+_INTEGERS = range(-(2**63), 2**63)
+"""What a TOML integer may be (TOML 1.0, "Integer")."""
+
+_NAMES = {
+    bool: "a boolean",
+    int: "an integer",
+    float: "a number",
+    str: "a text",
+    dict: "a table",
+    list: "a list",
+}
+
+
 def dotted(path: Sequence[str | int]) -> str:
     """Return a path as the user knows it: ``services.strade.connectors[0].to``."""
-    parts = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in path]
-    return "".join(parts).removeprefix(".") or "(the file)"
+    return "".join(_step(step) for step in path).removeprefix(".") or "(the file)"
 
 
-_NAMES = {dict: "a table", list: "a list", str: "a text", bool: "a boolean"}
-_NUMBERS = {int: "an integer", float: "a number"}
+def _step(step: str | int) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    bare = _BARE.fullmatch(step)
+    return f".{step}" if bare else f".{json.dumps(step, ensure_ascii=False)}"
 
 
 def name_of(value: Any) -> str:
-    """Name a value's type as TOML does."""
-    if value in ([], {}):
+    """Name a value's type as TOML does, and nothing of what it holds."""
+    if isinstance(value, dict | list) and not value:
         return f"an empty {_NAMES[type(value)].split()[1]}"
-    names = _NAMES | _NUMBERS
-    return names.get(type(value), type(value).__name__)
+    return _NAMES.get(type(value), "a date or time")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Document:
     """A parsed TOML file."""
 
@@ -53,18 +72,57 @@ class Document:
         """
         try:
             source = path.read_bytes()
-            data = tomllib.loads(source.decode())
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise _unusable(path, None, reason, "a readable file") from None
+        return cls.parse(path, source)
+
+    @classmethod
+    def parse(cls, path: Path, source: bytes) -> Document:
+        """Parse what stands in ``path``.
+
+        Raises:
+            ConfigError: it is not TOML.
+
+        """
+        try:
+            data = tomllib.loads(source.decode())
         except UnicodeDecodeError as error:
-            line = error.object[: error.start].count(b"\n") + 1
+            line = source[: error.start].count(b"\n") + 1
             raise _unusable(path, line, "bytes that are no UTF-8", "UTF-8") from None
         except tomllib.TOMLDecodeError as error:
-            raise _syntax(path, str(error)) from None
-        except RecursionError:
-            raise _unusable(path, None, "values nested too deep", "TOML") from None
-        return cls(path=path, source=source, data=data)
+            raise _syntax(path, source, str(error)) from None
+        except (RecursionError, ValueError) as error:
+            # ValueError: Python refuses to read a number of thousands of digits.
+            deep = isinstance(error, RecursionError)
+            found = "values nested too deep" if deep else "a number that is too long"
+            raise _unusable(path, None, found, "valid TOML") from None
+        document = cls(path=path, source=source, data=data)
+        document._require_sane()
+        return document
+
+    def _require_sane(self) -> None:
+        """Refuse what later steps could choke on: depth, and integers beyond 64 bits.
+
+        The walk is a loop, since dotted keys can nest deeper than Python may call.
+        """
+        waiting: list[tuple[KeyPath, Any]] = [((), self.data)]
+        problems = []
+        while waiting:
+            path, value = waiting.pop()
+            if len(path) > _DEEPEST:
+                allowed = f"at most {_DEEPEST} levels"
+                raise _unusable(self.path, None, "values nested too deep", allowed)
+            if isinstance(value, dict):
+                waiting += [((*path, key), each) for key, each in value.items()]
+            elif isinstance(value, list):
+                waiting += [((*path, index), each) for index, each in enumerate(value)]
+            elif isinstance(value, int) and value not in _INTEGERS:
+                problems.append(path)
+        if problems:
+            found = "an integer that is too large"
+            told = [self.problem(p, found, "an integer of 64 bits") for p in problems]
+            raise ConfigError(tuple(sorted(told, key=lambda each: each.line or 0)))
 
     @cached_property
     def _lines(self) -> Mapping[KeyPath, int]:
@@ -81,7 +139,8 @@ class Document:
 
     def _first_below(self, prefix: KeyPath) -> int | None:
         """Return the line of a table that is only named in its children's headers."""
-        lines = [n for key, n in self._lines.items() if key[: len(prefix)] == prefix]
+        size = len(prefix)
+        lines = [n for key, n in self._lines.items() if key[:size] == prefix]
         return min(lines, default=None)
 
     def problem(self, path: Sequence[str | int], found: str, allowed: str) -> Problem:
@@ -102,12 +161,15 @@ def _unusable(path: Path, line: int | None, found: str, allowed: str) -> ConfigE
     return ConfigError((problem,))
 
 
-def _syntax(path: Path, text: str) -> ConfigError:
-    """Turn ``… (at line 3, column 7)`` into a problem with a line."""
-    complaint, _, place = text.partition(" (at ")
+def _syntax(path: Path, source: bytes, text: str) -> ConfigError:
+    """Turn ``… (at line 3, column 7)`` or ``… (at end of document)`` into a problem."""
+    if source.startswith(codecs.BOM_UTF8):
+        return _unusable(path, 1, "a byte order mark", "UTF-8 without one")
+    complaint, _, place = text.rpartition(" (at ")
     words = place.replace(",", "").split()
-    line = int(words[1]) if words[:1] == ["line"] else None
-    return _unusable(path, line, complaint[0].lower() + complaint[1:], "valid TOML")
+    last = source.rstrip().count(b"\n") + 1
+    line = int(words[1]) if words[:1] == ["line"] else last
+    return _unusable(path, line, complaint[:1].lower() + complaint[1:], "valid TOML")
 
 
 def _walk(source: bytes) -> Iterator[tuple[KeyPath, int]]:

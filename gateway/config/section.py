@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -11,22 +13,36 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveFloat,
-    PositiveInt,
     SecretStr,
     SerializeAsAny,
 )
 
 from gateway.model import ChannelId, ServiceId
 
-MEBIBYTE = 1024 * 1024
+MAY_BE_PLAIN = "x-may-be-plain"
+"""Marks, in a field's schema, a secret that may also be written down."""
+
+ID_PATTERN = "^[a-z][a-z0-9_-]{0,39}$"
+"""What the id of a channel or service looks like."""
+
+_MEBIBYTE = 1024 * 1024
+_GIBIBYTE = 1024 * _MEBIBYTE
+_YEAR_MINUTES = 365 * 24 * 60
+
+_Bytes = Annotated[int, Field(ge=1, le=1024 * _GIBIBYTE)]
+_Hours = Annotated[float, Field(gt=0, le=365 * 24)]
+_Seconds = Annotated[float, Field(gt=0, le=24 * 3600)]
+_Count = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Section(BaseModel):
     """Base of every configuration section: strict, and frozen once read."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True
+        allow_inf_nan=False,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
 
@@ -37,25 +53,51 @@ class NoConfig(Section):
 def _timezone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("a time zone of the IANA database, e.g. Europe/Rome") from None
     return name
 
 
+_CASE_PATTERN = "URP-{year}-{number:06d}"
+_PLACES = re.compile(r"\{(year|number)(?::0[1-9]d)?\}")
+
+
 def _case_pattern(pattern: str) -> str:
     """Refuse a pattern under which two cases could get one number."""
-    complaint = "a pattern with year and number, e.g. URP-{year}-{number:06d}"
-    try:
-        made = {
-            pattern.format(year=year, number=number)
-            for year in (2026, 2027)
-            for number in (1, 2)
-        }
-    except (KeyError, ValueError, IndexError, AttributeError):
-        raise ValueError(complaint) from None
-    if len(made) != 4:  # noqa: PLR2004 (two years times two numbers)
-        raise ValueError(complaint)
+    places = {match[1] for match in _PLACES.finditer(pattern)}
+    rest = _PLACES.sub("", pattern)
+    plain = rest.isprintable() and not {"{", "}"} & set(rest)
+    if places != {"year", "number"} or not plain:
+        raise ValueError(f"a pattern with year and number, e.g. {_CASE_PATTERN}")
     return pattern
+
+
+def _distinct(entries: list[str]) -> list[str]:
+    """Refuse two plugins of one name."""
+    names = [plugin_name(entry) for entry in entries]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"each plugin once; more than once: {', '.join(twice)}")
+    return entries
+
+
+def plugin_name(entry: str) -> str:
+    """Return the name of an enabled plugin: of ``path/file.py:Class``, ``file``."""
+    path, colon, _ = entry.rpartition(":")
+    return Path(path).stem if colon and path.endswith(".py") else entry
+
+
+def _database(url: SecretStr) -> SecretStr:
+    """Refuse what names no database that we know; never quote it."""
+    text = url.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme == "postgresql" and parts.port != 0
+    except ValueError:
+        known = False
+    if not known and not re.fullmatch(r"sqlite:///[^?#\x00]+", text):
+        raise ValueError("sqlite:///file or postgresql://user@host/name")
+    return url
 
 
 class GatewaySection(Section):
@@ -64,7 +106,11 @@ class GatewaySection(Section):
     name: Annotated[str, Field(min_length=1)]
     """Name of the city, as citizens read it."""
 
-    plugins: Annotated[list[str], Field(min_length=1)]
+    plugins: Annotated[
+        list[Annotated[str, Field(min_length=1)]],
+        Field(min_length=1),
+        AfterValidator(_distinct),
+    ]
     """Enabled plugins, in the order in which they are asked."""
 
     default_service: ServiceId
@@ -76,12 +122,12 @@ class GatewaySection(Section):
     timezone: Annotated[str, AfterValidator(_timezone)] = "Europe/Rome"
     """Time zone of the city: decides the year of a case number."""
 
-    case_pattern: Annotated[str, AfterValidator(_case_pattern)] = (
-        "URP-{year}-{number:06d}"
-    )
-    """How cases are numbered."""
+    case_pattern: Annotated[
+        str, Field(max_length=60), AfterValidator(_case_pattern)
+    ] = _CASE_PATTERN
+    """How cases are numbered: a text with ``{year}`` and ``{number:06d}``."""
 
-    join_minutes: PositiveInt = 60
+    join_minutes: Annotated[int, Field(ge=1, le=_YEAR_MINUTES)] = 60
     """A citizen's next message within so many minutes joins the open case."""
 
     acknowledge: bool = True
@@ -91,10 +137,15 @@ class GatewaySection(Section):
 class StoreSection(Section):
     """``[store]``: where everything is kept."""
 
-    url: Annotated[SecretStr, Field(json_schema_extra={"x-may-be-plain": True})] = (
-        SecretStr("sqlite:///gateway.db")
-    )
-    """Database: ``sqlite:///file`` (in `data`) or ``postgresql://user@host/name``."""
+    url: Annotated[
+        SecretStr,
+        AfterValidator(_database),
+        Field(json_schema_extra={MAY_BE_PLAIN: True}),
+    ] = SecretStr("sqlite:///gateway.db")
+    """Database: ``sqlite:///file`` (in ``data``) or ``postgresql://user@host/name``.
+
+    With a password in it, it is a secret like any other.
+    """
 
     data: Path = Path("data")
     """Folder for database and attachments, relative to the configuration file."""
@@ -115,76 +166,76 @@ class StoreSection(Section):
 class WebSection(Section):
     """``[web]``: the edge, to be put behind a reverse proxy with TLS."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     """Address to listen on."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """Port to listen on; 0 takes a free one."""
 
-    max_body_bytes: PositiveInt = 4 * MEBIBYTE
+    max_body_bytes: _Bytes = 4 * _MEBIBYTE
     """Largest request."""
 
-    min_free_bytes: Annotated[int, Field(ge=0)] = 1024 * MEBIBYTE
+    min_free_bytes: Annotated[int, Field(ge=0, le=1024 * _GIBIBYTE)] = _GIBIBYTE
     """With less disk space free, nothing is accepted (503)."""
 
 
 class AttachmentsSection(Section):
     """``[attachments]``: photos, voice messages, documents."""
 
-    max_bytes: PositiveInt = 25 * MEBIBYTE
+    max_bytes: _Bytes = 25 * _MEBIBYTE
     """Largest attachment."""
 
-    wait_seconds: Annotated[float, Field(ge=0)] = 900
+    wait_seconds: Annotated[float, Field(ge=0, le=24 * 3600)] = 900
     """How long a delivery waits for its attachments."""
 
-    max_age_hours: PositiveFloat = 168
+    max_age_hours: _Hours = 168
     """How long a missing attachment is asked for."""
 
 
 class OutboxSection(Section):
     """``[outbox]``: how deliveries are attempted."""
 
-    max_age_hours: PositiveFloat = 120
+    max_age_hours: _Hours = 120
     """A delivery is given up (dead letter) after this."""
 
-    backoff_seconds: PositiveFloat = 5
+    backoff_seconds: _Seconds = 5
     """Base of the growing pause between attempts."""
 
-    backoff_cap_seconds: PositiveFloat = 3600
+    backoff_cap_seconds: _Seconds = 3600
     """Longest pause between attempts."""
 
-    lease_seconds: Annotated[float, Field(ge=1)] = 60
+    lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 60
     """How long a worker owns a job without a sign of life."""
 
-    concurrency: Annotated[int, Field(ge=1, le=1000)] = 8
+    concurrency: _Count = 8
     """Deliveries at once, to each target."""
 
-    breaker_failures: PositiveInt = 5
+    breaker_failures: _Count = 5
     """Failures in a row after which a target is left alone."""
 
-    breaker_seconds: PositiveFloat = 30
+    breaker_seconds: _Seconds = 30
     """How long a target is left alone before a probe."""
 
 
 class PipelineSection(Section):
     """``[pipeline]``: how messages are processed."""
 
-    concurrency: Annotated[int, Field(ge=1, le=1000)] = 64
+    concurrency: _Count = 64
     """Messages at once."""
 
-    poll_seconds: PositiveFloat = 1.0
+    poll_seconds: _Seconds = 1.0
     """How often workers look for work that nobody announced."""
 
-    enrich_timeout: PositiveFloat = 5.0
+    enrich_timeout: _Seconds = 5.0
     """Seconds a plugin may take to enrich a message."""
 
-    moderate_timeout: PositiveFloat = 5.0
+    moderate_timeout: _Seconds = 5.0
     """Seconds a plugin may take to moderate a message."""
 
-    route_timeout: PositiveFloat = 2.0
+    route_timeout: _Seconds = 2.0
     """Seconds a plugin may take to route a message."""
 
-    max_crashes: PositiveInt = 3
+    max_crashes: _Count = 3
     """A job that crashed its worker so often is put into the dead letters."""
 
 
@@ -201,7 +252,7 @@ class LogSection(Section):
 class HealthSection(Section):
     """``[health]``: when the node is no longer ready."""
 
-    max_ready_age_seconds: PositiveFloat = 60
+    max_ready_age_seconds: _Seconds = 60
     """Not ready if a message has waited longer than this."""
 
 
@@ -209,21 +260,30 @@ class ChannelSettings(Section):
     """One ``[channels.<id>]``: its type, and the section that the type owns."""
 
     type: str
+    """Name under which a plugin registered it."""
+
     config: SerializeAsAny[Section]
+    """The type's own section."""
 
 
 class ConnectorSettings(Section):
     """One connector of a service."""
 
     type: str
+    """Name under which a plugin registered it."""
+
     config: SerializeAsAny[Section]
+    """The type's own section."""
 
 
 class ServiceSettings(Section):
     """One ``[services.<id>]``."""
 
     name: str
+    """Name of the office, as people read it."""
+
     connectors: tuple[ConnectorSettings, ...]
+    """How it is reached."""
 
 
 class Settings(Section):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, SecretStr
 
-from gateway.config import Document, Kinds, Section, load, read_gateway, schema
+from gateway.config import Document, Kinds, Section, enabled_plugins, load, schema
 from gateway.errors import ConfigError
 
 HERE = Path(__file__).parent
@@ -54,6 +54,7 @@ KINDS = Kinds(
     connectors={"post": PostConnector},
     plugins={"post": PostPlugin},
 )
+SCHEMA = schema(KINDS)
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +93,7 @@ def test_there_are_at_least_thirty_wrong_configs():
 def test_right_config_is_accepted(path: Path):
     """A right configuration has no problem, and fits the schema."""
     assert [] == problems_of(path)
-    jsonschema.validate(tomllib.loads(path.read_text()), schema(KINDS))
+    jsonschema.validate(tomllib.loads(path.read_text()), SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +108,7 @@ def test_schema_refuses_what_it_can_see(path: Path):
     except ValueError:
         return  # an editor marks broken TOML by itself
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(data, schema(KINDS))
+        jsonschema.validate(data, SCHEMA)
 
 
 def test_secrets_print_as_stars(monkeypatch):
@@ -165,6 +166,6 @@ TABLES = st.sampled_from(["gateway", "channels", "services", "plugins", "web", "
 def test_no_document_raises_anything_but_config_errors(data):
     """Whatever is written, the answer is a list of problems."""
     document = Document(path=Path("x.toml"), source=b"", data=data)
-    for read in (read_gateway, lambda d: load(d, KINDS)):
+    for read in (enabled_plugins, lambda d: load(d, KINDS)):
         with pytest.raises(ConfigError):
             read(document)

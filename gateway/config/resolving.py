@@ -1,0 +1,175 @@
+"""What stands elsewhere: secrets in the environment and in files; relative paths."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import types
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, time
+from pathlib import Path, PurePath
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from gateway.config.complaints import Complaint, show
+from gateway.config.document import KeyPath, name_of
+from gateway.config.form import SECRET, Form
+from gateway.config.section import MAY_BE_PLAIN
+
+_LONGEST_SECRET = 64 * 1024
+
+
+class Resolver:
+    """Puts secrets in place of the tables that name them, and makes paths absolute.
+
+    Paths, of secrets as of all else, are relative to ``folder``. Where something can't
+    be resolved, None is put and a complaint noted.
+    """
+
+    def __init__(self, folder: Path, form: Form) -> None:
+        """Resolve what ``form`` describes."""
+        self._folder = folder
+        self._form = form
+        self.complaints: list[Complaint] = []
+        self.secrets: set[str] = set()
+
+    def section(
+        self, values: Mapping[str, Any], kinds: Iterable[type[BaseModel]], path: KeyPath
+    ) -> dict[str, Any]:
+        """Return a section's values, resolved as the fields of ``kinds`` ask."""
+        fields = ChainMap(*(kind.model_fields for kind in kinds))
+        return {
+            key: self._value(value, _kinds(fields[key].annotation), (*path, key))
+            if key in fields
+            else value
+            for key, value in values.items()
+        }
+
+    def _value(self, value: Any, kinds: Sequence[Any], path: KeyPath) -> Any:
+        if any(_is(kind, SecretStr, SecretBytes) for kind in kinds):
+            return self._secret(value, path)
+        match value:
+            case str() if any(_is(kind, PurePath) for kind in kinds):
+                return self._path(value, path)
+            case date() | time() if not any(_is_time(kind) for kind in kinds):
+                return self._complain(path, show(value), self._form.describe(path))
+            case list():
+                inner = _inner(kinds, list, tuple, set, frozenset, Sequence)
+                return [self._value(v, inner, (*path, i)) for i, v in enumerate(value)]
+            case dict():
+                return self._table(value, kinds, path)
+        return value
+
+    def _table(self, value: dict[str, Any], kinds: Sequence[Any], path: KeyPath) -> Any:
+        models = [kind for kind in kinds if _is(kind, BaseModel)]
+        if models:
+            return self.section(value, models, path)
+        inner = _inner(kinds, dict, Mapping)
+        return {key: self._value(v, inner, (*path, key)) for key, v in value.items()}
+
+    def _path(self, value: str, path: KeyPath) -> Any:
+        if "\0" in value:
+            return self._complain(path, show(value), "a path without NUL bytes")
+        return str(self._folder / value)
+
+    def _secret(self, value: Any, path: KeyPath) -> Any:
+        match value:
+            case {"env": str(name), **rest} if not rest:
+                secret = self._from_environment(name, path)
+            case {"file": str(name), **rest} if not rest:
+                secret = self._from_file(name, path)
+            case str() if self._form.at(path).get(MAY_BE_PLAIN):
+                secret = value
+            case str():
+                secret = self._complain(path, "a secret in clear text", SECRET)
+            case _:
+                secret = self._complain(path, name_of(value), SECRET)
+        if secret is not None:
+            self.secrets.add(secret)
+        return secret
+
+    def _from_environment(self, name: str, path: KeyPath) -> Any:
+        found = os.environ.get(name, "")
+        if not found:
+            text = f"environment variable {name}, which is not set"
+            return self._complain(path, text, "a variable that is set")
+        if not _is_utf8(found):
+            text = f"environment variable {name}, which is no UTF-8"
+            return self._complain(path, text, "a variable in UTF-8")
+        return found
+
+    def _from_file(self, name: str, path: KeyPath) -> Any:
+        try:
+            content, mode = _read(self._folder / name)
+        except (OSError, ValueError) as error:
+            # Never the error's text: one of decoding would quote the secret.
+            text = f"file {name} ({_reason(error)})"
+            return self._complain(path, text, "a readable text file")
+        if mode & stat.S_IROTH:
+            text = f"file {name}, which everybody may read"
+            return self._complain(path, text, f"a private file: chmod 600 {name}")
+        if not content:
+            return self._complain(path, f"file {name}, which is empty", "a secret")
+        return content
+
+    def _complain(self, path: KeyPath, found: str, allowed: str) -> Any:
+        """Note a complaint; return what stands for the value that can't be had."""
+        self.complaints.append(Complaint(path, found, allowed))
+        return None
+
+
+def _read(file: Path) -> tuple[str, int]:
+    """Return a file's text without the newline at its end, and its mode."""
+    mode = file.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file")
+    with file.open("rb") as stream:
+        content = stream.read(_LONGEST_SECRET + 1)
+    if len(content) > _LONGEST_SECRET:
+        raise OSError(errno.EFBIG, "File too large")
+    return content.decode().removesuffix("\n").removesuffix("\r"), mode
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    return "no UTF-8" if isinstance(error, UnicodeError) else "no file name"
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether the environment held UTF-8: other bytes come as surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _is(kind: Any, *bases: type) -> bool:
+    return isinstance(kind, type) and issubclass(kind, bases)
+
+
+def _is_time(kind: Any) -> bool:
+    return kind in {Any, object} or _is(kind, date, time)
+
+
+def _inner(kinds: Sequence[Any], *containers: Any) -> list[Any]:
+    """Return what the elements of containers may be (of tables, also the keys)."""
+    return [
+        inner
+        for kind in kinds
+        if get_origin(kind) in containers
+        for argument in get_args(kind)
+        for inner in _kinds(argument)
+    ]
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """Return the alternatives of a type: unions and annotations taken apart."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if origin in {Union, types.UnionType}:
+        return [kind for each in get_args(annotation) for kind in _kinds(each)]
+    if hasattr(annotation, "__value__"):  # an alias, as Python 3.12 makes them
+        return _kinds(annotation.__value__)
+    return [annotation]
