@@ -10,7 +10,7 @@ import sys
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestServer, unused_port
 from gateway_whatsapp.signature import HEADER, verify
 from gateway_whatsapp.simulator import Fault
 from gateway_whatsapp.simulator.payloads import encode, value_of
@@ -264,6 +264,18 @@ async def test_citizen_can_be_played(http, sim, hooked):
     assert ((200, "accepted\n"), 200, 400, []) == (said, shown, refused, sent)
     assert ["text", "image"] == [value_of(e)["messages"][0]["type"] for e in hook.got]
     assert "Efisio" == value_of(hook.got[0])["contacts"][0]["profile"]["name"]
+
+
+async def test_nobody_to_play_with(http, sim):
+    """Without a gateway the citizen is told so."""
+    base = sim.base_url.removesuffix("/v25.0")
+    statuses = []
+    for sim.webhook_url in (None, f"http://127.0.0.1:{unused_port()}/hook"):
+        data = {"from": TO, "body": "Buongiorno"}
+        async with http.post(f"{base}/simulator/text", data=data) as response:
+            statuses.append(response.status)
+
+    assert [502, 502] == statuses
 
 
 def test_webhook_is_encoded_as_meta_does():

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 from aiohttp import web
 
 if TYPE_CHECKING:
@@ -67,5 +68,9 @@ def _name(form: Any) -> dict[str, str]:
 
 async def _send(simulator: CloudApiSimulator, payload: dict[str, Any]) -> web.Response:
     """Pass the gateway's answer on."""
-    status, text = await simulator.webhook(payload)
+    try:
+        status, text = await simulator.webhook(payload)
+    except (aiohttp.ClientError, ValueError) as error:
+        text = f"the gateway does not answer at webhook_url: {error}\n"
+        raise web.HTTPBadGateway(text=text) from None
     return web.Response(status=status, text=text)
