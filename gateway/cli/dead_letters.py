@@ -17,7 +17,7 @@ from gateway.cli.output import (
     show,
     show_one,
 )
-from gateway.store.schema import dead_letter
+from gateway.store.schema import dead_letter, inbox, original
 
 app = typer.Typer(
     no_args_is_help=True, help="What was given up: list, show, retry, discard."
@@ -65,9 +65,23 @@ def show_(
 
     def work(connection: Connection) -> dict[str, Any]:
         statement = select(dead_letter).where(dead_letter.c.id == letter)
-        return one(connection, statement, f"dead letter {letter}")
+        row = one(connection, statement, f"dead letter {letter}")
+        return {**row, **_original(connection, row["subject"])}
 
     show_one(read(config, work), as_json=as_json)
+
+
+def _original(connection: Connection, subject: str) -> dict[str, Any]:
+    """Return the raw original, where the dead letter is an item nobody could read."""
+    found = connection.execute(
+        select(original.c.headers, original.c.body)
+        .join(inbox, inbox.c.original_id == original.c.id)
+        .where(inbox.c.id == subject)
+    ).one_or_none()
+    if found is None:
+        return {}
+    body = found.body.decode(errors="backslashreplace")
+    return {"headers": found.headers, "original": body}
 
 
 @app.command()

@@ -10,12 +10,15 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 from gateway import failpoints
 from gateway.errors import StoreUnavailable
 from gateway.store.units import tasks_in_commit
 
 VARIABLE = "GATEWAY_FAILPOINTS"
+MARK = "GATEWAY_FAULT_MARK"
+"""Names a file that is made when a fault strikes: a test must see that it did."""
 
 
 class InjectedFaultError(StoreUnavailable):
@@ -42,6 +45,8 @@ class Nth:
         """Count; act when the time has come."""
         self._left -= 1
         if self._left == 0:
+            if mark := os.environ.get(MARK):
+                Path(mark).touch()
             self._action(name)
 
 

@@ -48,11 +48,17 @@ def test_points_stand_where_the_promises_need_them():
 
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("point", POINTS)
-async def test_fault_at_point_breaks_no_invariant(point: str, action: str):
+async def test_fault_at_point_breaks_no_invariant(
+    point: str, action: str, tmp_path: Path
+):
     """A daemon that fails there loses nothing and does nothing twice."""
     # Each cell strikes at a moment of its own, the same in every run.
     moment = 1 + zlib.crc32(f"{point}/{action}".encode()) % 8
-    fault = {"GATEWAY_FAILPOINTS": f"{point}={action}@{moment}"}
+    mark = tmp_path / "struck"
+    fault = {
+        "GATEWAY_FAILPOINTS": f"{point}={action}@{moment}",
+        "GATEWAY_FAULT_MARK": str(mark),
+    }
     timeout = aiohttp.ClientTimeout(total=5)
     async with (
         site(os.environ | fault) as place,
@@ -61,6 +67,7 @@ async def test_fault_at_point_breaks_no_invariant(point: str, action: str):
         died = await strike(place, session)
 
         assert [] == judge(place)
+        assert mark.exists()
         assert died or action != "kill"
 
 
