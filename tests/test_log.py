@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import json
 import logging
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from gateway.errors import DeliveryError
@@ -17,14 +22,22 @@ from gateway.log import configure
 from gateway.model import (
     Action,
     Address,
+    Case,
+    CaseId,
+    CaseStatus,
     ChannelId,
     Contact,
     ContactId,
     DeliveryId,
+    Handover,
+    Inbound,
+    InboxId,
+    ItemKind,
     Message,
     MessageId,
     Original,
     Outgoing,
+    ServiceId,
 )
 
 NUMBER = "393331234567"
@@ -41,36 +54,69 @@ MESSAGE = Message(
     received_at=AT,
     text=WORDS,
 )
+ORIGINAL = Original(
+    id="o-1", channel=ChannelId("c"), body=WORDS.encode(), headers={}, received_at=AT
+)
+CASE = Case(
+    id=CaseId("k-1"),
+    number="URP-1",
+    service=ServiceId("s"),
+    status=CaseStatus.ASSIGNED,
+    opened_at=AT,
+)
 PERSONAL = {
     "address": ADDRESS,
     "message": MESSAGE,
     "contact": Contact(id=ContactId("k-1"), name=WORDS, addresses=(ADDRESS,)),
-    "original": Original(
-        id="o-1",
+    "original": ORIGINAL,
+    "inbound": Inbound(
+        id=InboxId("i-1"),
         channel=ChannelId("c"),
-        body=WORDS.encode(),
-        headers={},
-        received_at=AT,
+        external_id="x",
+        kind=ItemKind.MESSAGE,
+        part="",
+        sender=NUMBER,
+        original=ORIGINAL,
     ),
+    "handover": Handover(
+        delivery_id=DeliveryId("d-1"),
+        attempt=1,
+        created_at=AT,
+        service=ServiceId("s"),
+        service_name="Strade",
+        case=CASE,
+        message=MESSAGE,
+    ),
+    "error": ValueError(WORDS),
     "outgoing": Outgoing(
         delivery_id=DeliveryId("d-1"), attempt=1, created_at=AT, to=ADDRESS, text=WORDS
     ),
     "bytes": WORDS.encode(),
     "secret": SecretStr(SECRET),
     "unknown": type("Odd", (), {"__repr__": lambda self: WORDS})(),
+    "class": type(WORDS, (), {"__repr__": lambda self: WORDS}),
+    "enum": Enum("Odd", {"MEMBER": ADDRESS}).MEMBER,
 }
 
 
 @pytest.fixture
 def stream():
     """A log of its own; the configuration before is put back."""
+    with configured(io.StringIO(), "json") as written:
+        yield written
+
+
+@contextlib.contextmanager
+def configured(stream, form):
+    """Log to ``stream`` for a while."""
     before = structlog.get_config()
-    handlers = logging.getLogger().handlers
-    written = io.StringIO()
-    configure("info", "json", written)
-    yield written
+    root, access = logging.getLogger(), logging.getLogger("aiohttp.access")
+    handlers, level = root.handlers, root.level
+    configure("info", form, stream)
+    yield stream
     structlog.configure(**before)
-    logging.getLogger().handlers = handlers
+    root.handlers, access.disabled = handlers, False
+    root.setLevel(level)
 
 
 def assert_clean(stream: io.StringIO) -> dict:
@@ -84,11 +130,97 @@ def assert_clean(stream: io.StringIO) -> dict:
 @pytest.mark.parametrize("value", PERSONAL.values(), ids=PERSONAL)
 def test_personal_values_never_come_out(stream, value):
     """Alone, in a list, in a dict, deep down: a placeholder stands for it."""
-    log = structlog.get_logger()
+    log = structlog.get_logger().bind(bound=value)
 
-    log.info("seen", value=value, several=[value], named={"a": {"b": (value,)}})
+    with structlog.contextvars.bound_contextvars(context=value):
+        log.info("seen", value=value, several=[value], named={"a": {"b": (value,)}})
 
     assert "seen" == assert_clean(stream)["event"]
+
+
+@pytest.mark.parametrize("value", PERSONAL.values(), ids=PERSONAL)
+def test_personal_values_are_no_keys_and_no_arguments(stream, value):
+    """As a key, or put into the text of the event, the placeholder stands too."""
+    log = structlog.get_logger()
+
+    with contextlib.suppress(TypeError):  # what can't be hashed can't be a key
+        log.info("seen", named={value: 1}, some={value})
+    log.error("seen %s", value)
+    log.log(logging.INFO, "seen %s %r", value, value)
+
+    assert assert_clean(stream)["event"].startswith("seen ")
+
+
+@pytest.mark.parametrize("value", PERSONAL.values(), ids=PERSONAL)
+def test_console_is_as_careful(value):
+    """Lines for people hide what lines for programs hide."""
+    with configured(io.StringIO(), "console") as stream:
+        structlog.get_logger().info("seen", value=value)
+
+    assert "seen" in stream.getvalue()
+    for canary in (NUMBER, WORDS, SECRET):
+        assert canary not in stream.getvalue()
+
+
+async def test_asynchronous_methods_are_as_careful(stream):
+    """`ainfo` and its kin redact as `info` does."""
+    await structlog.get_logger().ainfo("seen %s", ADDRESS, value=MESSAGE)
+
+    assert "seen whatsapp:***" == assert_clean(stream)["event"]
+
+
+def test_placeholders_name_the_thing(stream):
+    """Staff find the message by its id; of an address they see the kind."""
+    structlog.get_logger().info(
+        "seen", sender=ADDRESS, message=MESSAGE, to=PERSONAL["outgoing"]
+    )
+
+    line = assert_clean(stream)
+    assert "whatsapp:***" == line["sender"]
+    assert "message m-1" == line["message"]
+    assert "delivery d-1" == line["to"]
+
+
+@given(
+    value=st.recursive(
+        st.none()
+        | st.integers()
+        | st.floats()
+        | st.text(st.characters(codec=None, exclude_categories=())),
+        lambda inner: st.lists(inner) | st.dictionaries(st.integers(), inner),
+        max_leaves=5,
+    )
+)
+def test_whatever_is_logged_makes_one_line_of_json(value):
+    """Huge integers, half characters, depth: logging never fails its caller."""
+    with configured(io.StringIO(), "json") as stream:
+        structlog.get_logger().info("seen", value=value)
+
+    assert "seen" == json.loads(stream.getvalue())["event"]
+    assert 1 == stream.getvalue().count("\n")
+
+
+def test_console_shows_control_characters_as_what_they_are():
+    """No stranger's text forges a line or steers the terminal."""
+    with configured(io.StringIO(), "console") as stream:
+        structlog.get_logger().info("seen", name="a\n2026 [error] b\x1b[2J")
+
+    assert 1 == stream.getvalue().count("\n")
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_full_disk_stops_no_caller():
+    """What can't be written is lost; who logs goes on."""
+
+    class Full(io.StringIO):
+        def write(self, text):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with configured(Full(), "json") as stream:
+        structlog.get_logger().error("seen")
+        logging.getLogger("some.library").error("seen")
+
+    assert "" == stream.getvalue()
 
 
 def test_plain_values_come_out(stream):
@@ -113,7 +245,7 @@ def test_exception_is_told_without_its_text_and_locals(stream):
 
     line = assert_clean(stream)
     assert "ValueError" == line["error_type"]
-    assert line["error_at"][-1].startswith("test_log.py:")
+    assert line["error_at"][-1].startswith("tests/test_log.py:")
 
 
 def test_our_own_errors_say_what_they_have_to_say(stream):
@@ -125,11 +257,76 @@ def test_our_own_errors_say_what_they_have_to_say(stream):
     assert "busy: try later" == assert_clean(stream)["error_text"]
 
 
+def test_causes_are_told_without_their_texts(stream):
+    """What an exception comes from, and what a group holds, is told by type."""
+
+    def fail():
+        try:
+            raise KeyError(NUMBER)
+        except KeyError as error:
+            message = WORDS
+            raise ValueError(message) from error
+
+    try:
+        try:
+            fail()
+        except ValueError as error:
+            busy = DeliveryError("busy", "try later", retryable=True)
+            raise ExceptionGroup(WORDS, [error, busy]) from None
+    except ExceptionGroup:
+        structlog.get_logger().exception("failed")
+
+    causes = [
+        cause.partition(" at ")[0] for cause in assert_clean(stream)["error_causes"]
+    ]
+    assert ["ValueError", "DeliveryError: busy: try later", "KeyError"] == causes
+
+
+def test_exception_outside_of_a_handler_is_no_trouble(stream):
+    """`log.exception` where nothing was raised logs the event alone."""
+    structlog.get_logger().exception("failed")
+
+    assert {"time", "level", "event"} == set(assert_clean(stream))
+
+
+def test_error_as_a_value_shows_its_text_only_if_it_is_ours(stream):
+    """``error=error`` is safe to write."""
+    ours = DeliveryError("busy", "try later", retryable=True)
+    structlog.get_logger().info("failed", ours=ours, other=OSError(WORDS))
+
+    line = assert_clean(stream)
+    assert "DeliveryError: busy: try later" == line["ours"]
+    assert "OSError" == line["other"]
+
+
+def test_access_log_is_off(stream):
+    """Paths and addresses of callers are not logged."""
+    logging.getLogger("aiohttp.access").error("GET /%s", NUMBER)
+
+    assert "" == stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [(45, "error"), (30, "warning"), (70, "critical"), (99999, "critical")],
+)
+def test_levels_of_libraries_are_brought_to_ours(stream, number, name):
+    """A level that only a library knows becomes the one below it."""
+    logging.getLogger("some.library").log(number, "odd")
+
+    assert name == assert_clean(stream)["level"]
+
+
 def test_libraries_are_heard_without_their_texts(stream):
     """A library's log line is forwarded by name and place."""
-    logging.getLogger("some.library").error("got %s", WORDS)
+    try:
+        raise ValueError(NUMBER)
+    except ValueError:
+        logging.getLogger("some.library").exception("got %s", WORDS, stack_info=True)
 
-    assert "some.library" == assert_clean(stream)["library"]
+    line = assert_clean(stream)
+    assert "some.library" == line["library"]
+    assert "ValueError" == line["error_type"]
 
 
 def test_bound_ids_are_on_each_line(stream):
