@@ -20,6 +20,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from gateway.errors import NotFound
 from gateway.model import Event
 from gateway.store import schema
+from gateway.store.prepared import insert_into
 from gateway.store.units import now
 
 GENESIS = bytes(32)
@@ -39,7 +40,7 @@ _MOVE_HEAD = (
     .where(schema.chain.c.id == _CHAIN_ID)
     .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
 )
-_INSERT = insert(schema.event)
+_INSERT = insert_into(schema.event)
 
 
 def record(connection: Connection, *events: Event) -> None:
@@ -55,7 +56,7 @@ def seal(connection: Connection) -> None:
     head = connection.execute(_HEAD).one_or_none()
     seq, previous = (head.seq, head.hash) if head else (0, GENESIS)
     rows = list(_chained(events, seq, previous, now(connection)))
-    connection.execute(_INSERT, rows)
+    _INSERT.execute(connection, rows)
     last = rows[-1]
     if head is None:
         values = {"id": _CHAIN_ID, "seq": last["seq"], "hash": last["hash"]}

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from gateway import identity
 from gateway.model import Case, CaseId, CaseStatus, ServiceId
 from gateway.store import schema
+from gateway.store.prepared import Prepared, insert_into
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,8 @@ _ADVANCE = (
     .values(value=schema.counter.c.value + bindparam("step"))
     .returning(schema.counter.c.value)
 )
-_TOUCH = (
+_INSERT = insert_into(schema.cases)
+_TOUCH = Prepared(
     update(schema.cases)
     .where(schema.cases.c.id == bindparam("known"))
     .values(last_message_at=bindparam("at"))
@@ -62,7 +64,7 @@ def assign_cases(
     joined = [m for m in matters if m.conversation_id in known]
     if joined:
         rows = [{"known": known[m.conversation_id].id, "at": m.at} for m in joined]
-        connection.execute(_TOUCH, rows)
+        _TOUCH.execute(connection, rows)
     every = {**known, **opened}
     found = [every[matter.conversation_id] for matter in matters]
     return [(case, case.id in new_ids and _first(new_ids, case)) for case in found]
@@ -111,7 +113,7 @@ def _open(
     }
     if opened:
         rows = [_row(case, conversation) for conversation, case in opened.items()]
-        connection.execute(insert(schema.cases), rows)
+        _INSERT.execute(connection, rows)
     return opened
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from gateway import identity
 from gateway.model import Contact, Message
 from gateway.store import schema
+from gateway.store.prepared import Prepared, insert_into
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +65,16 @@ def _insert(
 ) -> None:
     if people:
         rows = [{"id": each, "name": name} for each, name in people.items()]
-        connection.execute(insert(schema.contact), rows)
+        _INSERT_CONTACT.execute(connection, rows)
     if addresses:
         rows = [{"uri": uri, "contact_id": each} for uri, each in addresses.items()]
-        connection.execute(insert(schema.address), rows)
+        _INSERT_ADDRESS.execute(connection, rows)
 
 
-_TOUCH = (
+_INSERT_CONTACT = insert_into(schema.contact)
+_INSERT_ADDRESS = insert_into(schema.address)
+_INSERT_CONVERSATION = insert_into(schema.conversation)
+_TOUCH = Prepared(
     update(schema.conversation)
     .where(schema.conversation.c.id == bindparam("known"))
     .values(reply_to=bindparam("to"), last_inbound_at=bindparam("at"))
@@ -102,9 +106,9 @@ def find_conversations(
             opened.append(_opened(known[key], contact_id, message))
         found.append(known[key])
     if opened:
-        connection.execute(insert(table), opened)
+        _INSERT_CONVERSATION.execute(connection, opened)
     if touched:
-        connection.execute(_TOUCH, touched)
+        _TOUCH.execute(connection, touched)
     return found
 
 

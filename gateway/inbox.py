@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway import audit, identity, jobs
 from gateway.clock import Clock
@@ -23,6 +22,7 @@ from gateway.errors import NotFound, StoreFull
 from gateway.failpoints import hit
 from gateway.model import ChannelId, Event, Inbound, InboxId, Item, ItemKind, Original
 from gateway.store import Store, schema
+from gateway.store.prepared import insert_into, insert_new_into
 from gateway.store.units import now
 
 PROCESS: Final = "process"
@@ -120,7 +120,7 @@ def store_arrivals(connection: Connection, arrivals: Sequence[Arrival]) -> list[
         for arrival, original in zip(arrivals, originals, strict=True)
         for item in arrival.items
     ]
-    connection.execute(schema.original.insert(), originals)
+    _INSERT_ORIGINAL.execute(connection, originals)
     new = _insert_new(connection, rows)
     jobs.enqueue(connection, [_job(row) for row in new])
     _record(connection, originals, new)
@@ -153,7 +153,7 @@ def _insert_new(
     """Insert the rows whose key is new; return these."""
     if not rows:
         return []
-    result = connection.execute(_INSERT_INBOX[connection.dialect.name], rows)
+    result = _INSERT_INBOX.execute(connection, rows)
     if result.rowcount == len(rows):
         return rows
     ids = [row["id"] for row in rows]
@@ -165,10 +165,8 @@ def _insert_new(
     return [row for row in rows if row["id"] in stored]
 
 
-_INSERT_INBOX = {
-    "sqlite": sqlite.insert(schema.inbox).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(schema.inbox).on_conflict_do_nothing(),
-}
+_INSERT_ORIGINAL = insert_into(schema.original)
+_INSERT_INBOX = insert_new_into(schema.inbox)
 
 
 def _job(row: dict[str, Any]) -> jobs.NewJob:

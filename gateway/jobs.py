@@ -39,6 +39,7 @@ from gateway import audit, identity
 from gateway.errors import NotFound, StaleClaim
 from gateway.model import Event
 from gateway.store import schema
+from gateway.store.prepared import Prepared
 from gateway.store.schema import Moment, dead_letter, job
 from gateway.store.units import now
 
@@ -112,8 +113,9 @@ class Burial:
 
 # Written as SQL: it is the hottest statement of the store, and one look-up of the lane
 # must serve both the start tag and the state.
-_ENQUEUE = text(
-    """
+_ENQUEUE = Prepared(
+    text(
+        """
     INSERT INTO job (queue, lane, subject, start, state, due_at,
                      fence, attempts, crashes, created_at)
     SELECT :queue, :lane, :subject,
@@ -127,13 +129,14 @@ _ENQUEUE = text(
                             WHERE queue = :queue AND lane = :lane
                               AND state <> 'waiting') AS busy) AS lane
     """
-).bindparams(
-    bindparam("queue", type_=Text),
-    bindparam("lane", type_=Text),
-    bindparam("subject", type_=Text),
-    bindparam("virtual", type_=BigInteger),
-    bindparam("due_at", type_=Moment),
-    bindparam("created_at", type_=Moment),
+    ).bindparams(
+        bindparam("queue", type_=Text),
+        bindparam("lane", type_=Text),
+        bindparam("subject", type_=Text),
+        bindparam("virtual", type_=BigInteger),
+        bindparam("due_at", type_=Moment),
+        bindparam("created_at", type_=Moment),
+    )
 )
 # The literals let both databases use the partial index on heads and running jobs.
 _VIRTUAL_TIME = text(
@@ -169,8 +172,8 @@ _held = and_(
     job.c.fence == bindparam("claim_fence"),
     job.c.state == RUNNING,
 )
-_FINISH = delete(job).where(_held)
-_GIVE_BACK = (
+_FINISH = Prepared(delete(job).where(_held))
+_GIVE_BACK = Prepared(
     update(job)
     .where(_held)
     .values(
@@ -181,8 +184,9 @@ _GIVE_BACK = (
         crashes=bindparam("lives_lost"),
     )
 )
-_PROMOTE = text(
-    """
+_PROMOTE = Prepared(
+    text(
+        """
     UPDATE job SET state = 'ready'
      WHERE id = (SELECT id FROM job
                   WHERE queue = :queue AND lane = :lane AND state = 'queued'
@@ -190,6 +194,7 @@ _PROMOTE = text(
        AND NOT EXISTS (SELECT 1 FROM job WHERE queue = :queue AND lane = :lane
                           AND state IN ('ready', 'running'))
     """
+    )
 )
 _WAKE = text(
     """
@@ -223,8 +228,8 @@ def enqueue(connection: Connection, jobs: Sequence[NewJob]) -> None:
     virtual = {
         queue: virtual_time(connection, queue) for queue in {j.queue for j in jobs}
     }
-    connection.execute(
-        _ENQUEUE,
+    _ENQUEUE.execute(
+        connection,
         [
             {
                 "queue": new.queue,
@@ -353,10 +358,10 @@ def _key(held: Claim) -> dict[str, Any]:
 
 
 def _guarded(
-    connection: Connection, statement: Any, rows: list[dict[str, Any]]
+    connection: Connection, statement: Prepared, rows: list[dict[str, Any]]
 ) -> None:
     """Execute a guarded write; every claim must still hold."""
-    result = connection.execute(statement, rows)
+    result = statement.execute(connection, rows)
     if result.rowcount != len(rows):
         message = f"{len(rows) - result.rowcount} of {len(rows)} claims are stale"
         raise StaleClaim(message)
@@ -368,7 +373,7 @@ def promote(connection: Connection, lanes: Iterable[tuple[str, str]]) -> None:
     _lock_lanes(connection, distinct)
     if distinct:
         rows = [{"queue": queue, "lane": lane} for queue, lane in distinct]
-        connection.execute(_PROMOTE, rows)
+        _PROMOTE.execute(connection, rows)
 
 
 def _lock_lanes(connection: Connection, lanes: Iterable[tuple[str, str]]) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from gateway.errors import NotFound
 from gateway.model import (
@@ -24,8 +24,13 @@ from gateway.model import (
     MessageState,
 )
 from gateway.store import schema
+from gateway.store.prepared import insert_into
 
 _COLUMNS = tuple(field.name for field in fields(Attachment) if field.name != "state")
+
+
+_INSERT = insert_into(schema.message)
+_INSERT_ATTACHMENT = insert_into(schema.attachment)
 
 
 def to_body(message: Message) -> str:
@@ -110,10 +115,10 @@ def store(
 ) -> None:
     """Insert message rows, and the attachments of the messages ``said``."""
     if rows:
-        connection.execute(insert(schema.message), rows)
+        _INSERT.execute(connection, rows)
     files = [row for message in said for row in attachment_rows(message)]
     if files:
-        connection.execute(insert(schema.attachment), files)
+        _INSERT_ATTACHMENT.execute(connection, files)
 
 
 def load(connection: Connection, ids: Sequence[str]) -> dict[str, Message]:

@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway import audit, cases, identity, jobs, messages
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
@@ -29,6 +28,7 @@ from gateway.model import (
     ReceiptStatus,
 )
 from gateway.store import schema
+from gateway.store.prepared import Prepared, insert_into, insert_new_into
 from gateway.store.units import now
 
 SERVICE: Final = "service"
@@ -103,10 +103,11 @@ _STATE_OF = {
     ReceiptStatus.READ: DeliveryState.READ,
     ReceiptStatus.FAILED: DeliveryState.FAILED,
 }
-_INSERT = {
-    "sqlite": sqlite.insert(schema.delivery).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(schema.delivery).on_conflict_do_nothing(),
-}
+_INSERT = insert_new_into(
+    schema.delivery,
+    [column.name for column in schema.delivery.c if column.name != "external_id"],
+)
+_INSERT_RECEIPT = insert_into(schema.receipt)
 
 
 def enqueue(connection: Connection, deliveries: Sequence[NewDelivery]) -> set[str]:
@@ -119,7 +120,7 @@ def enqueue(connection: Connection, deliveries: Sequence[NewDelivery]) -> set[st
         _row(each, delivery_id, at)
         for each, delivery_id in zip(deliveries, ids, strict=True)
     ]
-    result = connection.execute(_INSERT[connection.dialect.name], rows)
+    result = _INSERT.execute(connection, rows)
     fresh = set(ids) if result.rowcount == len(rows) else _stored(connection, ids)
     new = [
         NewJob(
@@ -173,7 +174,7 @@ _PARCELS = (
     .join(schema.message, schema.message.c.id == schema.delivery.c.message_id)
     .outerjoin(schema.cases, schema.cases.c.id == schema.delivery.c.case_id)
 )
-_SENDING = (
+_SENDING = Prepared(
     update(schema.delivery)
     .where(schema.delivery.c.id == bindparam("claimed"))
     .values(state=DeliveryState.SENDING.value)
@@ -189,7 +190,7 @@ def claim_parcels(
     parcels = _load(connection, every)
     rows = [{"claimed": parcel.id} for parcel in parcels.values() if open_(parcel)]
     if rows:
-        connection.execute(_SENDING, rows)
+        _SENDING.execute(connection, rows)
     return [[parcels[claim.subject] for claim in each] for each in claims]
 
 
@@ -278,12 +279,12 @@ class Dead:
     reason: str
 
 
-_SET_STATE = (
+_SET_STATE = Prepared(
     update(schema.delivery)
     .where(schema.delivery.c.id == bindparam("which"))
     .values(state=bindparam("becomes"), code=bindparam("because"))
 )
-_SET_SENT = (
+_SET_SENT = Prepared(
     update(schema.delivery)
     .where(schema.delivery.c.id == bindparam("which"))
     .values(
@@ -302,10 +303,9 @@ def record_sent(connection: Connection, sent: Sequence[Sent]) -> list[None]:
 
     """
     jobs.finish(connection, [each.parcel.claim for each in sent])
-    connection.execute(_SET_SENT, [_sent_row(each) for each in sent])
-    connection.execute(
-        insert(schema.receipt),
-        [_receipt_row(each.receipt, each.parcel.id) for each in sent],
+    _SET_SENT.execute(connection, [_sent_row(each) for each in sent])
+    _INSERT_RECEIPT.execute(
+        connection, [_receipt_row(each.receipt, each.parcel.id) for each in sent]
     )
     _event(connection, "delivery.sent", [each.parcel for each in sent])
     _apply_early(connection, sent)
@@ -363,8 +363,8 @@ def record_again(connection: Connection, again: Sequence[Again]) -> list[None]:
     """
     retries = [Retry(claim=each.parcel.claim, due_at=each.due_at) for each in again]
     jobs.retry(connection, retries)
-    connection.execute(
-        _SET_STATE,
+    _SET_STATE.execute(
+        connection,
         [
             {"which": e.parcel.id, "becomes": e.state.value, "because": e.code}
             for e in again
@@ -386,8 +386,8 @@ def record_dead(connection: Connection, dead: Sequence[Dead]) -> list[None]:
         [Burial(claim=e.parcel.claim, code=e.code, reason=e.reason) for e in dead],
     )
     state = DeliveryState.DEAD.value
-    connection.execute(
-        _SET_STATE,
+    _SET_STATE.execute(
+        connection,
         [{"which": e.parcel.id, "becomes": state, "because": e.code} for e in dead],
     )
     return [None] * len(dead)
@@ -421,7 +421,7 @@ def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) -> list[
     """
     for receipt in receipts:
         delivery_id = _find(connection, receipt)
-        connection.execute(insert(schema.receipt), [_receipt_row(receipt, delivery_id)])
+        _INSERT_RECEIPT.execute(connection, [_receipt_row(receipt, delivery_id)])
         if delivery_id is not None:
             _advance(connection, delivery_id, receipt.status, receipt.code)
     return [None] * len(receipts)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from gateway import audit, cases, identity, jobs, messages, outbox, texts
 from gateway.cases import Matter, Numbering
@@ -34,6 +34,7 @@ from gateway.model import (
 )
 from gateway.outbox import CHANNEL, SERVICE, NewDelivery, Referred
 from gateway.store import schema
+from gateway.store.prepared import insert_into
 from gateway.store.units import now
 from gateway.texts import Texts
 
@@ -84,6 +85,10 @@ class _Filed:
     conversation_id: str
     case: Case | None
     new: bool
+
+
+_INSERT_VERDICT = insert_into(schema.verdict)
+_INSERT_ASSIGNMENT = insert_into(schema.assignment)
 
 
 def fetch_queue(channel: str) -> str:
@@ -209,7 +214,7 @@ class Recorder:
             case_id=filed.case.id if filed.case else None,
             references=(message.external_id,),
         )
-        connection.execute(insert(schema.message), [row])
+        messages.store(connection, [row])
         return NewDelivery(
             message_id=row["id"],
             target=f"{CHANNEL}:{message.channel}",
@@ -361,7 +366,7 @@ class Recorder:
             case_id=case.id,
             references=(quote,) if quote else (),
         )
-        connection.execute(insert(schema.message), [row])
+        messages.store(connection, [row])
         return NewDelivery(
             message_id=row["id"],
             target=f"{CHANNEL}:{thread.channel}",
@@ -484,8 +489,8 @@ def _store(connection: Connection, filed: Sequence[_Filed]) -> None:
     messages.store(connection, rows, [each.outcome.message for each in filed])
     verdicts = [row for each in filed for row in _verdict_rows(each.outcome)]
     if verdicts:
-        connection.execute(insert(schema.verdict), verdicts)
-    connection.execute(insert(schema.assignment), [_assigned(each) for each in filed])
+        _INSERT_VERDICT.execute(connection, verdicts)
+    _INSERT_ASSIGNMENT.execute(connection, [_assigned(each) for each in filed])
 
 
 def _verdict_rows(outcome: Outcome) -> list[dict[str, Any]]:

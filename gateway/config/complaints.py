@@ -39,6 +39,8 @@ def explain(detail: ErrorDetails, form: Form, raw: Mapping[str, Any]) -> Complai
         return missing(path, form)
     if kind == "extra_forbidden":
         return unknown(path, form.keys(path[:-1]))
+    if detail["loc"][-1] == "[key]":
+        return Complaint(path, "a key that won't do", _lower(detail["msg"]))
     found = _found(value, kind, path, form)
     return Complaint(path, found, _allowed(detail, path, form))
 
@@ -83,10 +85,13 @@ def _has(value: Any, step: int | str) -> bool:
 
 def _found(value: Any, kind: str, path: KeyPath, form: Form) -> str:
     if form.is_secret(path):
-        return "a secret that won't do"
+        what = "a secret" if isinstance(value, Mapping) else name_of(value)
+        return f"{what} that won't do"
     if kind in _AUTHORS and isinstance(value, Mapping):
         return "keys that do not go together"
-    return name_of(value) if form.hides_secret(path) else show(value)
+    # A list is shown by its size alone; whatever else could be a secret, by its type.
+    hidden = form.hides_secret(path) and not isinstance(value, list)
+    return name_of(value) if hidden else show(value)
 
 
 def show(value: Any) -> str:
@@ -110,6 +115,10 @@ def _allowed(detail: ErrorDetails, path: KeyPath, form: Form) -> str:
     kind = detail["type"]
     if kind in _AUTHORS:
         return str(detail["ctx"]["error"])
-    if kind not in _OWN:
+    if kind not in _OWN and not kind.startswith("path_"):
         return detail["msg"]
-    return form.describe(path) or detail["msg"][:1].lower() + detail["msg"][1:]
+    return form.describe(path) or _lower(detail["msg"])
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -111,8 +111,7 @@ class Document:
         while waiting:
             path, value = waiting.pop()
             if len(path) > _DEEPEST:
-                allowed = f"at most {_DEEPEST} levels"
-                raise _unusable(self.path, None, "values nested too deep", allowed)
+                raise ConfigError((self._too_deep(path),))
             if isinstance(value, dict):
                 waiting += [((*path, key), each) for key, each in value.items()]
             elif isinstance(value, list):
@@ -123,6 +122,16 @@ class Document:
             found = "an integer that is too large"
             told = [self.problem(p, found, "an integer of 64 bits") for p in problems]
             raise ConfigError(tuple(sorted(told, key=lambda each: each.line or 0)))
+
+    def _too_deep(self, path: KeyPath) -> Problem:
+        # Without its line: no parser should have to go down there.
+        return Problem(
+            file=str(self.path),
+            line=None,
+            key=dotted(path[:2]),
+            found="values nested too deep",
+            allowed=f"at most {_DEEPEST} levels",
+        )
 
     @cached_property
     def _lines(self) -> Mapping[KeyPath, int]:
@@ -148,10 +157,16 @@ class Document:
         return Problem(
             file=str(self.path),
             line=self.line(path),
-            key=dotted(path),
-            found=found,
-            allowed=allowed,
+            key=_printable(dotted(path)),
+            found=_printable(found),
+            allowed=_printable(allowed),
         )
+
+
+def _printable(text: str) -> str:
+    """Return a text in which control characters show as what they are."""
+    shown = (c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return "".join(shown)
 
 
 def _unusable(path: Path, line: int | None, found: str, allowed: str) -> ConfigError:

@@ -113,9 +113,10 @@ class Form:
         every = self._alternatives(node)
         kinds = [each for each in every if each.get("type") != "null"]
         choices = [choice for each in kinds for choice in _choices(each)]
-        words = [f"one of: {', '.join(choices)}"] if choices else []
-        words += [self._word(each) for each in kinds if not _choices(each)]
-        return " or ".join(word for word in dict.fromkeys(words) if word)
+        words = [self._word(each) for each in kinds if not _choices(each)]
+        if choices and not words:
+            return f"one of: {', '.join(choices)}"
+        return " or ".join(word for word in dict.fromkeys([*words, *choices]) if word)
 
     def _word(self, node: Node) -> str:
         kind = node.get("type")

@@ -69,12 +69,11 @@ def enabled_plugins(document: Document) -> list[str]:
     """Return ``gateway.plugins`` alone: the plugins then know how to read the rest.
 
     Raises:
-        ConfigError: the list is wrong; with it all that is wrong in sections of the
-            core.
+        ConfigError: the list is wrong; with it all that can be told without plugins.
 
     """
     reader = Reader(document)
-    _core(reader)
+    _outline(reader)
     is_table = isinstance(document.data.get("gateway"), Mapping)
     if not is_table or reader.is_wrong(("gateway", "plugins")):
         reader.finish()
@@ -90,14 +89,16 @@ def load(document: Document, kinds: Kinds) -> Settings:
 
     """
     reader = Reader(document)
-    reader.known_keys(document.data, (*CORE, *_TABLES), ())
     parts = {
-        **_core(reader),
+        **_outline(reader),
         "channels": _channels(reader, kinds),
-        "services": _services(reader, kinds),
         "plugins": _plugins(reader, kinds),
     }
-    _cross_check(reader)
+    tables: Mapping[str, ServiceTable | None] = parts["services"]
+    parts["services"] = {
+        key: _service(reader, table, kinds, ("services", key))
+        for key, table in tables.items()
+    }
     reader.finish()
     store: StoreSection = parts["store"]
     data = (document.path.parent / store.data).resolve()
@@ -105,11 +106,20 @@ def load(document: Document, kinds: Kinds) -> Settings:
     return Settings.model_validate(parts)
 
 
-def _core(reader: Reader) -> dict[str, Any]:
-    return {
+def _outline(reader: Reader) -> dict[str, Any]:
+    """Read what needs no plugin: the core's sections, and the names of services."""
+    reader.known_keys(reader.data, (*CORE, *_TABLES), ())
+    core = {
         name: reader.section(kind, reader.data.get(name), (name,))
         for name, kind in CORE.items()
     }
+    services = {
+        key: reader.section(ServiceTable, value, ("services", key))
+        for key, value in _by_id(reader, "services")
+    }
+    _by_id(reader, "channels")
+    _cross_check(reader)
+    return {**core, "services": services}
 
 
 def _channels(reader: Reader, kinds: Kinds) -> dict[str, Any]:
@@ -120,18 +130,11 @@ def _channels(reader: Reader, kinds: Kinds) -> dict[str, Any]:
     }
 
 
-def _services(reader: Reader, kinds: Kinds) -> dict[str, Any]:
-    """Read ``[services.<id>]``."""
-    return {
-        key: _service(reader, value, kinds, ("services", key))
-        for key, value in _by_id(reader, "services")
-    }
-
-
 def _service(
-    reader: Reader, value: Any, kinds: Kinds, path: KeyPath
+    reader: Reader, table: ServiceTable | None, kinds: Kinds, path: KeyPath
 ) -> dict[str, Any] | None:
-    table = reader.section(ServiceTable, value, path)
+    """Read the connectors of a service, also if something else is wrong with it."""
+    value = reader.data["services"][path[-1]]
     given = value.get("connectors") if isinstance(value, Mapping) else None
     connectors = [
         _typed(reader, each, kinds.connectors, (*path, "connectors", index))

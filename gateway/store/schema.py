@@ -32,6 +32,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+def to_microseconds(at: datetime) -> int:
+    """Return a time as it is stored; a naive one is a programming error."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
 class Moment(TypeDecorator[datetime]):
     """An aware time, stored as microseconds since 1970 UTC."""
 
@@ -43,7 +48,7 @@ class Moment(TypeDecorator[datetime]):
     ) -> int | None:
         """Store a time; a naive one is a programming error."""
         del dialect
-        return None if value is None else (value - _EPOCH) // _MICROSECOND
+        return None if value is None else to_microseconds(value)
 
     def process_result_value(
         self, value: int | None, dialect: Dialect
