@@ -6,23 +6,30 @@ With REQUIRE_PEERS=1 (CI) a missing peer fails its tests, and so does any skip.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
 
 SCRIPTS = Path(__file__).parent / "scripts" / "peers"
+POSTGRESQL = Path("/usr/lib/postgresql")
+MAIL = (Path("/usr/sbin/dovecot"), Path("/usr/sbin/postfix"))
+# Below the ports that the kernel gives to outgoing connections (32768 and up).
+PORTS = range(20_000, 32_000)
 REQUIRED = os.environ.get("REQUIRE_PEERS") == "1"
 MISSING = pytest.StashKey[set[str]]()
 
 
-def _missing(config: pytest.Config, peer: str, why: str) -> None:
+def _missing(config: pytest.Config, peer: str, why: str) -> NoReturn:
     """Fail where peers are required; elsewhere skip, and remember to say so."""
     if REQUIRED:
         pytest.fail(f"{peer} is required (REQUIRE_PEERS=1): {why}", pytrace=False)
@@ -34,18 +41,28 @@ def _run(*command: str | Path) -> None:
     subprocess.run([str(part) for part in command], check=True, timeout=60)
 
 
+@contextmanager
+def _started(script: str, folder: Path, port: int) -> Iterator[None]:
+    """Run a peer; one that came up by half is stopped too."""
+    try:
+        _run(SCRIPTS / script, "start", folder, str(port))
+        yield
+    finally:
+        _run(SCRIPTS / script, "stop", folder)
+
+
 def free_port(count: int = 1) -> int:
     """Return the first of ``count`` adjacent ports that are free now."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first: int = probe.getsockname()[1]
+        first = secrets.choice(PORTS)
         if all(_is_free(first + offset) for offset in range(count)):
             return first
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
+        # As the servers do: a port of which only old connections linger is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
@@ -67,12 +84,11 @@ def postgresql_port(
     request: pytest.FixtureRequest, peers_folder: Path
 ) -> Iterator[int]:
     """A PostgreSQL server; its port."""
-    if not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+    if not list(POSTGRESQL.glob("*/bin/initdb")):
         _missing(request.config, "PostgreSQL", "not installed")
-    folder, port = peers_folder / "postgresql", free_port()
-    _run(SCRIPTS / "postgresql.sh", "start", folder, str(port))
-    yield port
-    _run(SCRIPTS / "postgresql.sh", "stop", folder)
+    port = free_port()
+    with _started("postgresql.sh", peers_folder / "postgresql", port):
+        yield port
 
 
 @pytest.fixture
@@ -98,6 +114,9 @@ class MailServer:
     submission_tls_port: int
     smtp_port: int
     cafile: Path
+    users: tuple[str, ...] = tuple(
+        f"{name}@comune.test" for name in ("urp", "strade", "rifiuti", "cittadino")
+    )
     password: str = "segreta"
 
 
@@ -106,23 +125,21 @@ def mail_server(
     request: pytest.FixtureRequest, peers_folder: Path
 ) -> Iterator[MailServer]:
     """Real IMAP and SMTP servers."""
-    for program in ("/usr/sbin/dovecot", "/usr/sbin/postfix"):
-        if not Path(program).exists():
-            _missing(request.config, "Dovecot and Postfix", "not installed")
+    if not all(program.exists() for program in MAIL):
+        _missing(request.config, "Dovecot and Postfix", "not installed")
     if os.geteuid() != 0:
         _missing(request.config, "Dovecot and Postfix", "Postfix needs root")
     folder, port = peers_folder / "mail", free_port(7)
-    _run(SCRIPTS / "mail.sh", "start", folder, str(port))
-    yield MailServer(
-        host="localhost",
-        imap_starttls_port=port,
-        imap_port=port + 1,
-        submission_port=port + 2,
-        submission_tls_port=port + 3,
-        smtp_port=port + 4,
-        cafile=folder / "tls" / "cert.pem",
-    )
-    _run(SCRIPTS / "mail.sh", "stop", folder)
+    with _started("mail.sh", folder, port):
+        yield MailServer(
+            host="localhost",
+            imap_starttls_port=port,
+            imap_port=port + 1,
+            submission_port=port + 2,
+            submission_tls_port=port + 3,
+            smtp_port=port + 4,
+            cafile=folder / "tls" / "cert.pem",
+        )
 
 
 PEERS = {"postgresql", "postgresql_port", "mail_server"}
@@ -138,9 +155,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Say which peers were missing."""
+    """Say which peers were missing, and which run fails for a skip."""
     for peer in sorted(config.stash.get(MISSING, set())):
         terminalreporter.write_line(f"NOT TESTED AGAINST: {peer}", yellow=True)
+    skipped = terminalreporter.stats.get("skipped")
+    if REQUIRED and skipped:
+        terminalreporter.write_line(
+            f"REQUIRE_PEERS=1: failed, because {len(skipped)} skipped", red=True
+        )
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -4,7 +4,15 @@
 set -eu
 
 packages="postgresql-15 dovecot-imapd dovecot-lmtpd postfix openssl ca-certificates procps systemd"
-[ "${1:-}" = --bench ] && packages="$packages wrk"
+case ${1:-} in
+"") ;;
+--bench) packages="$packages wrk" ;;
+*) echo "usage: scripts/install-peers.sh [--bench]" >&2; exit 2 ;;
+esac
+command -v dpkg-query >/dev/null || {
+  echo "install-peers: no dpkg here; install by hand: $packages" >&2
+  exit 1
+}
 
 missing=
 for package in $packages; do
@@ -28,10 +36,15 @@ if [ ! -e "$policy" ]; then
   printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
   $sudo chmod 755 "$policy"
   trap '$sudo rm -f "$policy"' EXIT
+  trap 'exit 130' INT TERM # dash runs the EXIT trap only where it exits by itself
 fi
 
-export DEBIAN_FRONTEND=noninteractive
-echo "postfix postfix/main_mailer_type select No configuration" | $sudo debconf-set-selections
+postfix_answer="postfix postfix/main_mailer_type select No configuration"
+case " $missing " in
+*" postfix "*) echo "$postfix_answer" | $sudo debconf-set-selections ;;
+esac
+# sudo drops the environment: env sets it on the other side.
+install="env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends"
 $sudo apt-get update -qq
-# shellcheck disable=SC2086 (a list of package names)
-$sudo apt-get install -qq -y --no-install-recommends $missing
+# shellcheck disable=SC2086 # lists of words
+$sudo $install $missing

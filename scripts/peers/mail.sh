@@ -6,17 +6,20 @@
 # Postfix's master needs root; Dovecot runs as nobody. Passwords: segreta.
 set -eu
 
-action=$1 dir=$2
+usage() { echo "usage: mail.sh start DIR BASE_PORT | stop DIR" >&2; exit 2; }
+case ${1:-}:$# in start:3 | stop:2) action=$1 dir=$(realpath -m "$2") ;; *) usage ;; esac
+[ "$(id -u)" = 0 ] || { echo "mail.sh: Postfix's master process needs root" >&2; exit 1; }
+for program in /usr/sbin/dovecot /usr/sbin/postfix; do
+  [ -x "$program" ] || { echo "mail.sh: no $program (scripts/install-peers.sh)" >&2; exit 1; }
+done
 user=nobody group=$(id -gn nobody)
 as_user() { setpriv --reuid=$user --regid="$group" --clear-groups "$@"; }
 
 if [ "$action" = stop ]; then
-  /usr/sbin/postfix -c "$dir/postfix/etc" stop 2>/dev/null || true
-  as_user doveadm -c "$dir/dovecot/dovecot.conf" stop || true
+  [ ! -f "$dir/postfix/queue/pid/master.pid" ] || /usr/sbin/postfix -c "$dir/postfix/etc" stop 2>/dev/null || true
+  [ ! -f "$dir/dovecot/run/master.pid" ] || as_user doveadm -c "$dir/dovecot/dovecot.conf" stop || true
   exit 0
 fi
-[ "$action" = start ] || { echo "usage: mail.sh start DIR BASE_PORT | stop DIR" >&2; exit 2; }
-[ "$(id -u)" = 0 ] || { echo "mail.sh: Postfix's master process needs root" >&2; exit 1; }
 
 port=$3
 imap=$port imaps=$((port + 1)) submission=$((port + 2)) submissions=$((port + 3))
@@ -42,6 +45,7 @@ listen = 127.0.0.1
 default_internal_user = $user
 default_internal_group = $group
 default_login_user = $user
+# Dovecot takes a password in clear from its own address all the same.
 ssl = yes
 ssl_cert = <$dir/tls/cert.pem
 ssl_key = <$dir/tls/key.pem
