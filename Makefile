@@ -1,4 +1,4 @@
-# make setup | demo | test | check | bench | crash   (ARGS= passes arguments on)
+# make setup | demo | test | check |  | crash   (ARGS= passes arguments on)
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -21,7 +21,6 @@ help:
 	@echo "make check         lint, types, layers, tests: what CI runs"
 	@echo "make lint          all of that but the tests"
 	@echo "make fmt           format, and mend what the linter can"
-	@echo "make bench         run the benchmarks"
 	@echo "make crash         kill -9 under load (CYCLES=100)"
 	@echo "make peers         install the real peers of the tests (Debian, root)"
 	@echo "make clean         remove .venv and build"
@@ -67,9 +66,6 @@ check: lint test
 fmt: .venv/.dev
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
-
-bench: .venv/.dev
-	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 crash: .venv/.dev
 	@$(BIN)/python tests/crash/loop.py --cycles $(CYCLES) $(ARGS)
