@@ -10,7 +10,7 @@ ARGS ?=
 CYCLES ?= 100
 INSTALL := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q
 
-.PHONY: help setup demo test lint check fmt bench crash peers clean
+.PHONY: help setup demo test lint check fmt crash peers clean
 # The stamps share one environment: with -j two installers would fight over it.
 .NOTPARALLEL:
 
