@@ -39,8 +39,10 @@ def explain(detail: ErrorDetails, form: Form, raw: Mapping[str, Any]) -> Complai
         return missing(path, form)
     if kind == "extra_forbidden":
         return unknown(path, form.keys(path[:-1]))
-    if detail["loc"][-1] == "[key]":
-        return Complaint(path, "a key that won't do", _lower(detail["msg"]))
+    if detail["loc"][-1:] == ("[key]",):
+        pattern = detail.get("ctx", {}).get("pattern")
+        allowed = f"keys that match {pattern}" if pattern else _lower(detail["msg"])
+        return Complaint(path, "a key that won't do", allowed)
     found = _found(value, kind, path, form)
     return Complaint(path, found, _allowed(detail, path, form))
 

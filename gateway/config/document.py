@@ -135,7 +135,10 @@ class Document:
 
     @cached_property
     def _lines(self) -> Mapping[KeyPath, int]:
-        return dict(_walk(self.source))
+        lines: dict[KeyPath, int] = {}
+        for path, line in _walk(self.source):
+            lines.setdefault(path, line)
+        return lines
 
     def line(self, path: Sequence[str | int]) -> int | None:
         """Return the line of a key; for a missing one, of what should hold it."""

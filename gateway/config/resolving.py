@@ -71,9 +71,15 @@ class Resolver:
         return {key: self._value(v, inner, (*path, key)) for key, v in value.items()}
 
     def _path(self, value: str, path: KeyPath) -> Any:
-        if "\0" in value:
-            return self._complain(path, show(value), "a path without NUL bytes")
-        return str(self._folder / value)
+        target = self._folder / value
+        try:
+            target.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # whether it must be there is for the field's own type to say
+        except (OSError, ValueError) as error:
+            # Too long, a NUL in it, a folder we may not enter: no type expects that.
+            return self._complain(path, f"{show(value)} ({_reason(error)})", "a path")
+        return str(target)
 
     def _secret(self, value: Any, path: KeyPath) -> Any:
         match value:
@@ -136,7 +142,7 @@ def _read(file: Path) -> tuple[str, int]:
 def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError):
         return (error.strerror or type(error).__name__).lower()
-    return "no UTF-8" if isinstance(error, UnicodeError) else "no file name"
+    return "no UTF-8" if isinstance(error, UnicodeError) else "not a file name"
 
 
 def _is_utf8(text: str) -> bool:
