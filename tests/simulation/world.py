@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import looptime
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from gateway import audit, identity, jobs
@@ -48,7 +48,7 @@ from gateway.payload import Payload
 from gateway.plugin import Plugin, hookimpl
 from gateway.setup import kinds_of
 from gateway.store import Store, schema
-from gateway.store.engine import _begin_immediate, _on_connect
+from gateway.store.engine import tune_writer
 from gateway.store.units import Engines, _Outcome, _settle, _Unit
 
 EPOCH = datetime(2026, 12, 31, 22, 0, tzinfo=UTC)
@@ -274,8 +274,7 @@ class World:
             transport=chance.choice([0.0, 0.1, 0.4]),
         )
         engine = create_engine("sqlite://", poolclass=StaticPool)
-        event.listen(engine, "connect", _on_connect(0))
-        event.listen(engine, "begin", _begin_immediate)
+        tune_writer(engine, checkpoint_pages=0)
         with engine.begin() as connection:
             schema.metadata.create_all(connection)
         engines = Engines(
