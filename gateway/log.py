@@ -11,7 +11,9 @@ import functools
 import itertools
 import logging
 import sys
+import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from datetime import datetime
 from enum import Enum
@@ -42,7 +44,8 @@ _DEEPEST = 6
 _FRAMES = 12
 _CAUSES = 8
 _FIRST = ("time", "level", "event")
-_METHODS = ("debug", "info", "warning", "error", "critical", "exception", "log")
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+_METHODS = (*_LEVELS, "exception", "log", "fatal", "msg", "warn")
 
 Event = MutableMapping[str, Any]
 
@@ -64,6 +67,7 @@ def configure(level: str, form: str, stream: TextIO) -> None:
         cache_logger_on_first_use=False,
     )
     _adopt_standard_logging(number)
+    _adopt_hooks()
 
 
 def _renderer(form: str, stream: TextIO) -> Processor:
@@ -237,3 +241,42 @@ def _adopt_standard_logging(level: int) -> None:
     root.setLevel(max(level, logging.WARNING))
     # Its lines hold addresses and paths of whoever calls.
     logging.getLogger("aiohttp.access").disabled = True
+
+
+def _adopt_hooks() -> None:
+    """Take over what Python itself would print to standard error, texts and all."""
+    sys.excepthook = _tell_uncaught
+    sys.unraisablehook = _tell_unraisable
+    threading.excepthook = _tell_thread
+    warnings.showwarning = _tell_warning
+
+
+def _tell_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if isinstance(error, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+        return
+    structlog.get_logger().critical("uncaught", exc_info=error)
+
+
+def _tell_unraisable(given: sys.UnraisableHookArgs) -> None:
+    structlog.get_logger().error("unraisable", exc_info=given.exc_value)
+
+
+def _tell_thread(given: threading.ExceptHookArgs) -> None:
+    if not isinstance(given.exc_value, SystemExit):
+        structlog.get_logger().error("thread_failed", exc_info=given.exc_value)
+
+
+def _tell_warning(  # noqa: PLR0913, PLR0917 (Python's signature)
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    del message, file, line
+    place = f"{_place(filename)}:{lineno}"
+    structlog.get_logger().warning("warned", category=category.__name__, at=place)

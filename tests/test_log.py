@@ -7,6 +7,9 @@ import errno
 import io
 import json
 import logging
+import sys
+import threading
+import warnings
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -107,14 +110,18 @@ def stream():
 
 
 @contextlib.contextmanager
-def configured(stream, form):
+def configured(stream, form, lowest="info"):
     """Log to ``stream`` for a while."""
     before = structlog.get_config()
     root, access = logging.getLogger(), logging.getLogger("aiohttp.access")
     handlers, level = root.handlers, root.level
-    configure("info", form, stream)
+    hooks = (sys.excepthook, sys.unraisablehook, threading.excepthook)
+    show = warnings.showwarning
+    configure(lowest, form, stream)
     yield stream
     structlog.configure(**before)
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
+    warnings.showwarning = show
     root.handlers, access.disabled = handlers, False
     root.setLevel(level)
 
@@ -162,11 +169,91 @@ def test_console_is_as_careful(value):
         assert canary not in stream.getvalue()
 
 
-async def test_asynchronous_methods_are_as_careful(stream):
-    """`ainfo` and its kin redact as `info` does."""
-    await structlog.get_logger().ainfo("seen %s", ADDRESS, value=MESSAGE)
+NO_LINES = {"bind", "new", "unbind", "try_unbind"}
+NO_LINES |= {"get_effective_level", "is_enabled_for"}
+METHODS = [
+    name
+    for name in dir(structlog.make_filtering_bound_logger(logging.DEBUG))
+    if not name.startswith("_") and name not in NO_LINES
+]
+
+
+@pytest.mark.parametrize("name", METHODS)
+async def test_each_method_of_a_logger_is_as_careful(name):
+    """Whatever structlog calls it, asynchronous or an alias, it redacts."""
+    level = [logging.ERROR] if name in {"log", "alog"} else []
+
+    with configured(io.StringIO(), "json", "debug") as stream:
+        method = getattr(structlog.get_logger(), name)
+        made = method(*level, "seen %s", ADDRESS, value=MESSAGE)
+        if name.startswith("a"):
+            await made
 
     assert "seen whatsapp:***" == assert_clean(stream)["event"]
+
+
+def test_uncaught_exception_is_told_without_its_text(stream):
+    """What ends the daemon is a line of the log, and no traceback with texts."""
+    sys.excepthook(ValueError, ValueError(WORDS), None)
+
+    line = assert_clean(stream)
+    assert ("critical", "ValueError") == (line["level"], line["error_type"])
+
+
+def test_interrupt_is_left_to_python(stream, capsys):
+    """Control-C is no failure."""
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+
+    assert "" == stream.getvalue()
+    assert "KeyboardInterrupt" in capsys.readouterr().err
+
+
+def test_failed_thread_is_told_without_its_text(stream, capsys):
+    """An exception that ends a thread says its type and place."""
+
+    def fail():
+        raise ValueError(WORDS)
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+
+    assert "ValueError" == assert_clean(stream)["error_type"]
+    assert "" == capsys.readouterr().err
+
+
+def test_thread_that_ends_itself_is_no_news(stream):
+    """`SystemExit` in a thread ends it in order."""
+    thread = threading.Thread(target=sys.exit)
+    thread.start()
+    thread.join()
+
+    assert "" == stream.getvalue()
+
+
+def test_exception_in_a_finaliser_is_told_without_its_text(stream, capsys):
+    """What Python can't raise is logged by type."""
+
+    class Odd:
+        def __del__(self):
+            raise ValueError(WORDS)
+
+    Odd()
+
+    assert "ValueError" == assert_clean(stream)["error_type"]
+    assert "" == capsys.readouterr().err
+
+
+def test_warning_is_told_without_its_text(stream, capsys):
+    """A library's warning says its category and place."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(WORDS, stacklevel=1)
+
+    line = assert_clean(stream)
+    assert "UserWarning" == line["category"]
+    assert line["at"].startswith("tests/test_log.py:")
+    assert "" == capsys.readouterr().err
 
 
 def test_placeholders_name_the_thing(stream):
