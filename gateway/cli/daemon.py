@@ -56,7 +56,7 @@ def _reload(gateway: Gateway, config: Path) -> None:
         return
     reloaded, restart = gateway.reload(setup.settings)
     configure(setup.settings.log.level, setup.settings.log.format, sys.stderr)
-    logger.warning("reloaded", sections=reloaded, need_restart=restart)
+    logger.info("reloaded", sections=reloaded, need_restart=restart)
 
 
 def migrate(config: ConfigOption = DEFAULT_CONFIG) -> None:

@@ -175,7 +175,7 @@ class WebSection(Section):
     max_body_bytes: _Bytes = 4 * _MEBIBYTE
     """Largest request."""
 
-    min_free_bytes: Annotated[int, Field(ge=0, le=1024 * _GIBIBYTE)] = _GIBIBYTE
+    min_free_bytes: Annotated[int, Field(ge=0, le=2**60)] = _GIBIBYTE
     """With less disk space free, nothing is accepted (503)."""
 
 

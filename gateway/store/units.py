@@ -292,12 +292,14 @@ def now(connection: Connection) -> datetime:
 def translate(error: DBAPIError) -> StoreError:
     """Say in our words what the database said; the text holds no data."""
     name = type(error.orig).__name__
-    text = str(error.orig)
-    state = getattr(error.orig, "sqlstate", None) or ""
-    if "disk is full" in text or state.startswith("53"):
+    orig = error.orig
+    state = getattr(orig, "sqlstate", None) or getattr(orig, "sqlite_errorname", "")
+    if state == "SQLITE_FULL" or state.startswith("53"):
         return StoreFull(f"the database has no room ({name})")
     if error.connection_invalidated or state.startswith(("08", "57")):
         return StoreUnavailable(f"the database can't be reached ({name})")
     if name == "OperationalError":
-        return StoreUnavailable(f"the database does not answer ({name}: {text[:80]})")
-    return StoreError(f"the database refused ({name}: {text[:120]})")
+        return StoreUnavailable(f"the database does not answer ({name} {state})")
+    # Not the driver's text: it may quote a row.
+    constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    return StoreError(f"the database refused ({name} {state} {constraint or ''})")
