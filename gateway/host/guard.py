@@ -32,7 +32,7 @@ class Timeouts:
     startup: float = 30.0
     shutdown: float = 10.0
     health: float = 5.0
-    enrich: float = 2.0
+    enrich: float = 5.0
     identify: float = 2.0
     moderate: float = 5.0
     route: float = 2.0

@@ -18,7 +18,7 @@ from gateway.breaker import BreakerState
 from gateway.channel import ChannelType
 from gateway.clock import Clock, SystemClock
 from gateway.connector import ConnectorType
-from gateway.errors import PluginError
+from gateway.errors import GatewayError, PluginError
 from gateway.host import contract, loading
 from gateway.host.guard import Failed, GuardedCall, Nonsense, Timeouts, validator
 from gateway.host.observers import Observer
@@ -250,8 +250,11 @@ class PluginHost:
         for call in self._starters:
             result = await call()
             if isinstance(result, Failed):
+                # No message is under way yet, and our own errors name the fix.
+                known = isinstance(result.error, GatewayError)
+                cause = result.error if known else result.reason
                 raise PluginError(
-                    f"plugin {call.plugin}: startup failed: {result.reason}"
+                    f"plugin {call.plugin}: startup failed: {cause}"
                 ) from result.error
 
     async def shutdown(self) -> None:

@@ -293,7 +293,9 @@ def translate(error: DBAPIError) -> StoreError:
     """Say in our words what the database said; the text holds no data."""
     name = type(error.orig).__name__
     orig = error.orig
-    state = getattr(orig, "sqlstate", None) or getattr(orig, "sqlite_errorname", "")
+    state = str(
+        getattr(orig, "sqlstate", None) or getattr(orig, "sqlite_errorname", "")
+    )
     if state == "SQLITE_FULL" or state.startswith("53"):
         return StoreFull(f"the database has no room ({name})")
     if error.connection_invalidated or state.startswith(("08", "57")):
