@@ -31,7 +31,12 @@ class ModerationPlugin(Plugin[ModerationConfig]):
 
     @hookimpl
     async def startup(self, context: Context[ModerationConfig]) -> None:
-        """Read the lists; one that can't be read stops the start."""
+        """Read the lists.
+
+        Raises:
+            PluginError: one can't be read.
+
+        """
         self._words = await asyncio.to_thread(_index_of, context.config)
 
     @hookimpl

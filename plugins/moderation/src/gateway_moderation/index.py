@@ -14,16 +14,19 @@ from collections.abc import Iterable, Iterator
 from gateway.model import Span
 
 # A word is letters and digits, with combining accents; "_" is WhatsApp's italics.
-_WORD = re.compile(r"(?:[^\W_]|[\u0300-\u036f])+")
+_WORD = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*")
+
+# What may stand between the words of a phrase; Italian joins words by apostrophes.
+_GAP = re.compile("[\\s'\u2019]+")
 
 
 def fold(word: str) -> str:
     """Return ``word`` without case and accents."""
-    folded = word.casefold()
-    if folded.isascii():
-        return folded
-    parts = unicodedata.normalize("NFKD", folded)
-    return "".join(part for part in parts if not unicodedata.combining(part))
+    if word.isascii():
+        return word.lower()
+    parts = unicodedata.normalize("NFKD", word)
+    plain = "".join(part for part in parts if not unicodedata.combining(part))
+    return plain.casefold()
 
 
 class WordIndex:
@@ -51,18 +54,21 @@ class WordIndex:
         words = list(_WORD.finditer(text))
         folded = [fold(word.group()) for word in words]
         place = 0
-        while place < len(words):
-            length = self._match_at(text, words, folded, place)
+        for first, word in enumerate(folded):
+            # Most words are on no list; those inside the last match are done.
+            if first < place or word not in self._by_first:
+                continue
+            length = self._match_at(text, words, folded, first)
             if length:
-                last = words[place + length - 1]
-                yield Span(start=words[place].start(), end=last.end())
-            place += length or 1
+                last = words[first + length - 1]
+                yield Span(start=words[first].start(), end=last.end())
+                place = first + length
 
     def _match_at(
         self, text: str, words: list[re.Match[str]], folded: list[str], place: int
     ) -> int:
         """Return how many words the longest entry at ``place`` has; 0 if none."""
-        for phrase in self._by_first.get(folded[place], ()):
+        for phrase in self._by_first[folded[place]]:
             end = place + len(phrase)
             if tuple(folded[place:end]) != phrase:
                 continue
@@ -71,6 +77,6 @@ class WordIndex:
                 text[before.end() : after.start()]
                 for before, after in itertools.pairwise(inside)
             )
-            if all(gap.isspace() for gap in gaps):
+            if all(_GAP.fullmatch(gap) for gap in gaps):
                 return len(phrase)
         return 0

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
+from gateway.errors import PluginError
+
 _DATA = resources.files("gateway_moderation") / "data"
 
 
@@ -34,8 +36,17 @@ def read_lists(files: Iterable[Path]) -> tuple[str, ...]:
     """Return the words of the city's own lists.
 
     Raises:
-        OSError: a list can't be read.
-        UnicodeDecodeError: a list is not UTF-8.
+        PluginError: a list can't be read.
 
     """
-    return tuple(word for file in files for word in parse_list(file.read_text("utf-8")))
+    return tuple(word for file in files for word in parse_list(_read(file)))
+
+
+def _read(file: Path) -> str:
+    try:
+        # Windows' editors put a byte order mark before the first line.
+        return file.read_text("utf-8-sig")
+    except OSError as error:
+        raise PluginError(f"word list {file}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise PluginError(f"word list {file} is not UTF-8: save it as UTF-8") from None
