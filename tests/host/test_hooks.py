@@ -7,7 +7,7 @@ import pytest
 
 from gateway.channel import ChannelType
 from gateway.connector import ConnectorType
-from gateway.errors import PluginError
+from gateway.errors import GatewayError, PluginError
 from gateway.host import contract
 from gateway.model import (
     Action,
@@ -114,6 +114,18 @@ async def test_startup_fails(enable, implement):
         await host.startup()
 
     assert len(started) == 1
+
+
+async def test_startup_fails_in_plain_words(enable, implement):
+    """What a plugin says by an error of ours is told, for it names the fix."""
+
+    async def broken(self):
+        raise GatewayError("word list a.txt is not UTF-8: save it as UTF-8")
+
+    host = enable(a=implement("startup", broken))
+
+    with pytest.raises(PluginError, match="a: startup failed: word list a.txt is not"):
+        await host.startup()
 
 
 async def test_startup_unbound(host, implement):
