@@ -385,7 +385,9 @@ def run(seed: int, folder: Path) -> tuple[World, list[str]]:
         try:
             world = World.make(seed, folder, loop)
             loop.run_until_complete(world.live())
-            return world, judge(world)
+            broken = judge(world)
+            world.store._engines.close()
+            return world, broken
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
