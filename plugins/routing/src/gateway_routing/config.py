@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -11,11 +12,13 @@ from gateway.plugin import Section
 
 def _one_word(word: str) -> str:
     """Return ``word`` if it is a single one, perhaps with ``*`` at its end."""
-    if not word.removesuffix("*").isalnum():
+    # Composed: an accent that stands by itself is no letter.
+    composed = unicodedata.normalize("NFC", word)
+    if not composed.removesuffix("*").isalnum():
         raise ValueError(
             "write one word of letters and digits, with * at the end for any ending"
         )
-    return word
+    return composed
 
 
 Word = Annotated[str, AfterValidator(_one_word)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from gateway.model import Assignment, ServiceId
 from gateway_routing.config import Rule
@@ -15,17 +14,9 @@ _WORD = re.compile(r"[^\W_]+")
 
 def words_of(text: str) -> tuple[str, ...]:
     """Return the words of ``text`` without case and accents."""
-    parts = unicodedata.normalize("NFKD", text.casefold())
+    parts = unicodedata.normalize("NFKD", text)
     plain = "".join(part for part in parts if not unicodedata.combining(part))
-    return tuple(_WORD.findall(plain))
-
-
-@dataclass(frozen=True, slots=True)
-class _Keyword:
-    """One keyword of one rule."""
-
-    rule: int
-    position: int
+    return tuple(_WORD.findall(plain.casefold()))
 
 
 class Keywords:
@@ -33,13 +24,12 @@ class Keywords:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._services = [ServiceId(rule.service) for rule in rules]
-        self._whole: dict[str, list[_Keyword]] = {}
-        self._prefixes: dict[str, list[_Keyword]] = {}
+        self._whole: dict[str, set[int]] = {}
+        self._prefixes: dict[str, set[int]] = {}
         for number, rule in enumerate(rules):
-            for position, word in enumerate(rule.words):
+            for word in rule.words:
                 table = self._prefixes if word.endswith("*") else self._whole
-                key = "".join(words_of(word))
-                table.setdefault(key, []).append(_Keyword(number, position))
+                table.setdefault("".join(words_of(word)), set()).add(number)
         self._lengths = sorted({len(prefix) for prefix in self._prefixes})
 
     def assign(self, text: str) -> Assignment | None:
@@ -55,20 +45,20 @@ class Keywords:
         total = sum(len(found) for found in hits.values())
         return Assignment(
             service=self._services[winner],
-            reason=f"parole: {', '.join(hits[winner].values())}",
+            reason=f"parole: {', '.join(hits[winner])}",
             source="routing",
             confidence=len(hits[winner]) / (total + 1),
         )
 
-    def _hits(self, text: str) -> dict[int, dict[int, str]]:
-        """Return, for each rule, its keywords found, and as which word first."""
-        hits: dict[int, dict[int, str]] = {}
+    def _hits(self, text: str) -> dict[int, list[str]]:
+        """Return, for each rule, the different words of ``text`` that it has."""
+        hits: dict[int, list[str]] = {}
         for word in dict.fromkeys(words_of(text)):
-            for keyword in self._keywords_for(word):
-                hits.setdefault(keyword.rule, {}).setdefault(keyword.position, word)
+            for rule in set(self._rules_for(word)):
+                hits.setdefault(rule, []).append(word)
         return hits
 
-    def _keywords_for(self, word: str) -> Iterator[_Keyword]:
+    def _rules_for(self, word: str) -> Iterator[int]:
         yield from self._whole.get(word, ())
         for length in self._lengths:
             if length > len(word):

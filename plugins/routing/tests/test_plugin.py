@@ -1,0 +1,82 @@
+"""The plugin: its section and its assignments, as the host sees them."""
+
+from datetime import UTC, datetime
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+from gateway_routing import RoutingConfig, RoutingPlugin
+from pydantic import ValidationError
+
+from gateway.host import PluginHost
+from gateway.model import Address, ChannelId, Message, MessageId, ServiceId
+from gateway.testing.kit import make_context
+
+NOW = datetime(2026, 11, 22, 22, 0, tzinfo=UTC)
+MESSAGE = Message(
+    id=MessageId("m1"),
+    channel=ChannelId("urp"),
+    external_id="wamid.1",
+    sender=Address("whatsapp", "1"),
+    sent_at=NOW,
+    received_at=NOW,
+    text="C'è una buca in via Dante",
+)
+CONFIG = RoutingConfig(rules=[{"service": "strade", "words": ["buca"]}])
+
+
+@pytest.fixture
+async def host():
+    """A host with the plugin, started."""
+    host = PluginHost()
+    host.load(["routing"], Path())
+    host.bind({"routing": make_context(None, config=CONFIG)})
+    await host.startup()
+    return host
+
+
+def test_entry_point_names_the_plugin():
+    """The plugin is found as ``routing`` and knows its section."""
+    [entry] = entry_points(group="gateway.plugins", name="routing")
+
+    assert entry.load() is RoutingPlugin
+    assert RoutingPlugin.config is RoutingConfig
+
+
+async def test_assigned(host):
+    """The host gets the service that the rules name."""
+    assert (await host.route(MESSAGE)).service == "strade"
+
+
+async def test_unknown_service_goes_to_the_default(host):
+    """A rule for a service that the city doesn't have assigns nothing."""
+    host.known_services = frozenset({ServiceId("urp")})
+
+    assert await host.route(MESSAGE) is None
+
+
+@pytest.mark.parametrize(
+    "word", ["", "*", "due parole", "l'acqua", "*buca", "bu*ca", "bu**", "buca,", " a "]
+)
+def test_wrong_words(word):
+    """A keyword that could never match is told, with what to write."""
+    with pytest.raises(ValidationError, match="write one word of letters and digits"):
+        RoutingConfig(rules=[{"service": "strade", "words": [word]}])
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"service": "strade"},
+        {"service": "strade", "words": []},
+        {"service": "", "words": ["buca"]},
+        {"words": ["buca"]},
+        {"service": "strade", "words": "buca"},
+        {"service": "strade", "words": ["buca"], "weight": 2},
+    ],
+    ids=str,
+)
+def test_wrong_rules(rule):
+    """A rule has a service and at least one word, and nothing else."""
+    with pytest.raises(ValidationError):
+        RoutingConfig(rules=[rule])
