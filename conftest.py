@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import psycopg
 import pytest
+import structlog
 
 SCRIPTS = Path(__file__).parent / "scripts" / "peers"
 POSTGRESQL = Path("/usr/lib/postgresql")
@@ -27,6 +28,14 @@ MAIL = (Path("/usr/sbin/dovecot"), Path("/usr/sbin/postfix"))
 PORTS = range(20_000, 32_000)
 REQUIRED = os.environ.get("REQUIRE_PEERS") == "1"
 MISSING = pytest.StashKey[set[str]]()
+
+
+@pytest.fixture(autouse=True)
+def log_configuration() -> Iterator[None]:
+    """What a test makes of the logs ends with it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def _missing(config: pytest.Config, peer: str, why: str) -> NoReturn:
