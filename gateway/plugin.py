@@ -10,7 +10,12 @@ import pluggy
 from pydantic import BaseModel
 
 from gateway.clock import Clock
-from gateway.config import NoConfig, Section
+from gateway.config import (
+    ChannelReference,
+    NoConfig,
+    Section,
+    ServiceReference,
+)
 from gateway.model import ChannelId, Item
 
 if TYPE_CHECKING:
@@ -85,11 +90,13 @@ class Plugin(Generic[ConfigT_co]):
 
 
 __all__ = [
+    "ChannelReference",
     "Context",
     "Intake",
     "NoConfig",
     "Plugin",
     "PluginState",
     "Section",
+    "ServiceReference",
     "hookimpl",
 ]

@@ -3,13 +3,16 @@
 from gateway.config.document import Document
 from gateway.config.json_schema import schema
 from gateway.config.loading import Kinds, enabled_plugins, load
+from gateway.config.references import ChannelReference, ServiceReference
 from gateway.config.section import NoConfig, Section, Settings, plugin_name
 
 __all__ = [
+    "ChannelReference",
     "Document",
     "Kinds",
     "NoConfig",
     "Section",
+    "ServiceReference",
     "Settings",
     "enabled_plugins",
     "load",

@@ -16,6 +16,9 @@ from gateway.config.form import Form
 _OWN = frozenset(get_args(ErrorType))
 """pydantic's own kinds of errors; any other is a plugin author's, with their words."""
 
+UNKNOWN_REFERENCE = "unknown_reference"
+"""The kind of error of `gateway.config.references`; its context has a ``hint``."""
+
 _AUTHORS = frozenset({"assertion_error", "value_error"})
 _LONGEST = 60
 
@@ -44,6 +47,8 @@ def explain(detail: ErrorDetails, form: Form, raw: Mapping[str, Any]) -> Complai
         allowed = f"keys that match {pattern}" if pattern else _lower(detail["msg"])
         return Complaint(path, "a key that won't do", allowed)
     found = _found(value, kind, path, form)
+    if kind == UNKNOWN_REFERENCE:
+        found += detail["ctx"]["hint"]
     return Complaint(path, found, _allowed(detail, path, form))
 
 
@@ -57,10 +62,14 @@ def missing(path: KeyPath, form: Form) -> Complaint:
 def unknown(path: KeyPath, known: Iterable[str]) -> Complaint:
     """Say that a key means nothing here; suggest the nearest."""
     names = list(known)
-    near = difflib.get_close_matches(str(path[-1]), names, n=1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
     allowed = f"one of: {', '.join(names)}" if names else "no keys here"
-    return Complaint(path, f"an unknown key{hint}", allowed)
+    return Complaint(path, f"an unknown key{nearest(str(path[-1]), names)}", allowed)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return the name that was probably meant, as a hint in brackets; "" if none."""
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _follow(

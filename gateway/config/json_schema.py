@@ -50,9 +50,9 @@ def schema(kinds: Kinds) -> dict[str, Any]:
 def _file(kinds: Kinds) -> type[Section]:
     """Put together a model of the whole file; nothing is ever read with it."""
     connectors: Any = GenericAlias(list, (_one_of(kinds.connectors),))
-    at_least_one = Field(min_length=1, description="How the office is reached.")
+    one = Field(min_length=1, max_length=1, description="How the office is reached.")
     service = create_model(
-        "Service", __base__=ServiceTable, connectors=(connectors, at_least_one)
+        "Service", __base__=ServiceTable, connectors=(connectors, one)
     )
     channels = GenericAlias(dict, (_Id, _one_of(kinds.channels)))
     services = GenericAlias(dict, (_Id, service))

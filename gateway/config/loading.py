@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from gateway.config.complaints import nearest
 from gateway.config.document import Document, KeyPath, name_of
 from gateway.config.form import SECRET
 from gateway.config.reader import Reader
@@ -55,13 +55,22 @@ class Kinds:
     plugins: Mapping[str, type[Section]]
 
 
+def _one_connector(connectors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Refuse a second connector: nothing would ever go to it."""
+    if len(connectors) > 1:
+        raise ValueError("one connector per service for now")
+    return connectors
+
+
 class ServiceTable(Section):
     """A ``[services.<id>]`` whose connectors are not read yet."""
 
     name: Annotated[str, Field(min_length=1)]
     """Name of the office, as people read it."""
 
-    connectors: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    connectors: Annotated[
+        list[dict[str, Any]], Field(min_length=1), AfterValidator(_one_connector)
+    ]
     """How the office is reached, e.g. ``[{ type = "email", to = ["a@b.it"] }]``."""
 
 
@@ -118,7 +127,7 @@ def _outline(reader: Reader) -> dict[str, Any]:
         for key, value in _by_id(reader, "services")
     }
     _by_id(reader, "channels")
-    _cross_check(reader)
+    _forbid_password(reader)
     return {**core, "services": services}
 
 
@@ -148,7 +157,7 @@ def _plugins(reader: Reader, kinds: Kinds) -> dict[str, Any]:
     tables = reader.table(reader.data.get("plugins"), ("plugins",)) or {}
     for name in tables:
         if name not in kinds.plugins:
-            near = _nearest(name, kinds.plugins)
+            near = nearest(name, kinds.plugins)
             allowed = f"a plugin of gateway.plugins: {', '.join(kinds.plugins)}"
             found = f"a plugin that is not enabled{near}"
             reader.complain(("plugins", name), found, allowed)
@@ -179,7 +188,7 @@ def _typed(
     name = values.get("type")
     kind = kinds.get(name) if isinstance(name, str) else None
     if kind is None:
-        found = f"{name!r}{_nearest(name, kinds)}" if isinstance(name, str) else None
+        found = f"{name!r}{nearest(name, kinds)}" if isinstance(name, str) else None
         found = found or ("nothing" if name is None else name_of(name))
         there = ", ".join(sorted(kinds))
         allowed = f"one of: {there}" if there else "no enabled plugin offers any"
@@ -190,23 +199,10 @@ def _typed(
     return None if config is None else {"type": name, "config": config}
 
 
-def _nearest(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _cross_check(reader: Reader) -> None:
-    """Check what concerns two keys, also if something else is wrong with either."""
-    gateway, services, store = (
-        table if isinstance(table := reader.data.get(name), Mapping) else {}
-        for name in ("gateway", "services", "store")
-    )
-    default = gateway.get("default_service")
-    if isinstance(default, str) and services and default not in services:
-        found = f"{default!r}{_nearest(default, services)}"
-        allowed = f"one of: {', '.join(services)}"
-        reader.complain(("gateway", "default_service"), found, allowed)
-    if _has_password(store.get("url")):
+def _forbid_password(reader: Reader) -> None:
+    """Refuse a password in the URL, also if something else is wrong with it."""
+    store = reader.data.get("store")
+    if isinstance(store, Mapping) and _has_password(store.get("url")):
         reader.complain(("store", "url"), "a password in clear text", SECRET)
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from gateway.config.complaints import Complaint, explain, unknown
 from gateway.config.document import Document, KeyPath, name_of
 from gateway.config.form import Form
+from gateway.config.references import ids_of
 from gateway.config.resolving import Resolver
 from gateway.config.section import Section
 from gateway.errors import ConfigError, Problem
@@ -25,6 +26,7 @@ class Reader:
         """Read from ``document``."""
         self.data = document.data
         self._document = document
+        self._ids = ids_of(document.data)
         self._problems: dict[KeyPath, Problem] = {}
 
     def complain(self, path: KeyPath, found: str, allowed: str) -> None:
@@ -65,7 +67,9 @@ class Reader:
             # As JSON, since only that has the strictness wanted: "8080" is no integer,
             # but a list may become a tuple and a text a path.
             text = json.dumps(resolved, default=str)
-            section = kind.model_validate_json(text, strict=True, extra="forbid")
+            section = kind.model_validate_json(
+                text, strict=True, extra="forbid", context=self._ids
+            )
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 self._note(explain(detail, form, values), resolver, path)

@@ -17,6 +17,7 @@ from pydantic import (
     SerializeAsAny,
 )
 
+from gateway.config.references import ServiceReference
 from gateway.model import ChannelId, ServiceId
 
 MAY_BE_PLAIN = "x-may-be-plain"
@@ -113,7 +114,7 @@ class GatewaySection(Section):
     ]
     """Enabled plugins, in the order in which they are asked."""
 
-    default_service: ServiceId
+    default_service: ServiceReference
     """The service that gets what no rule routes."""
 
     language: Literal["it", "en"] = "it"

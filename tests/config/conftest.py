@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 
-from gateway.config import Kinds, Section
+from gateway.config import ChannelReference, Kinds, Section, ServiceReference
 
 SECRET = "hunter2-from-the-environment"
 
@@ -69,8 +69,17 @@ class PostConnector(Section):
     """Addresses of the office."""
 
 
+class Desk(Section):
+    service: ServiceReference
+    channel: ChannelReference | None = None
+
+
 class PostPlugin(Section):
+    """A plugin that refers to services and channels, wherever in its section."""
+
     sender: str = "urp@comune.it"
+    desks: tuple[Desk, ...] = ()
+    by_office: Annotated[dict[ServiceReference, int], Field(default_factory=dict)]
 
 
 KINDS = Kinds(

@@ -34,6 +34,9 @@ ONLY_CHECK_SEES = {
     "default-service-unknown",
     "plugin-twice",
     "keys-that-do-not-go-together",
+    "service-unknown-in-a-rule",
+    "channel-unknown-in-a-rule",
+    "service-unknown-as-a-key",
     # nor what a validator asks for
     "unknown-timezone",
     "timezone-is-a-folder",

@@ -8,6 +8,8 @@ import pytest
 from gateway_routing import RoutingConfig, RoutingPlugin
 from pydantic import ValidationError
 
+from gateway.config import Document, Kinds, load
+from gateway.errors import ConfigError
 from gateway.host import PluginHost
 from gateway.model import Address, ChannelId, Message, MessageId, ServiceId
 from gateway.testing.kit import make_context
@@ -53,6 +55,21 @@ async def test_unknown_service_goes_to_the_default(host):
     host.known_services = frozenset({ServiceId("urp")})
 
     assert await host.route(MESSAGE) is None
+
+
+def test_rule_for_a_service_that_is_not_configured(tmp_path):
+    """Such a rule is refused, with its line and the services there are."""
+    source = (Path(__file__).parent / "data" / "unknown-service.toml").read_bytes()
+    document = Document.parse(tmp_path / "gateway.toml", source)
+    plugins = {"routing": RoutingConfig}
+
+    with pytest.raises(ConfigError) as caught:
+        load(document, Kinds(channels={}, connectors={}, plugins=plugins))
+
+    [problem] = [p for p in caught.value.problems if "rules" in p.key]
+    assert (9, "plugins.routing.rules[1].service") == (problem.line, problem.key)
+    assert "text 'strada' (did you mean strade?)" == problem.found
+    assert "one of: urp, strade" == problem.allowed
 
 
 @pytest.mark.parametrize(

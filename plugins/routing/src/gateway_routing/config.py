@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from gateway.plugin import Section
+from gateway.plugin import Section, ServiceReference
 
 
 def _one_word(word: str) -> str:
@@ -27,7 +27,7 @@ Word = Annotated[str, AfterValidator(_one_word)]
 class Rule(Section):
     """Words that speak for a service."""
 
-    service: Annotated[str, Field(min_length=1)]
+    service: ServiceReference
     """The id of the service: ``[services.<id>]``."""
 
     words: Annotated[tuple[Word, ...], Field(min_length=1)]

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from gateway.model import Assignment, ServiceId
+from gateway.model import Assignment
 from gateway_routing.config import Rule
 
 _WORD = re.compile(r"[^\W_]+")
@@ -23,7 +23,7 @@ class Keywords:
     """The keywords of all rules, looked up word by word."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._services = [ServiceId(rule.service) for rule in rules]
+        self._services = [rule.service for rule in rules]
         self._whole: dict[str, set[int]] = {}
         self._prefixes: dict[str, set[int]] = {}
         for number, rule in enumerate(rules):
