@@ -5,6 +5,7 @@ GatewayError
 ├── PayloadError           foreign data is not as its vendor promised
 │   └── Unreadable         correctly delivered, but no plugin can read it
 ├── PluginError            a plugin broke its contract or failed to load
+│   └── UnknownPlugin      no plugin of that name is installed
 ├── StoreError
 │   ├── SchemaMismatch     the database belongs to another version
 │   ├── StoreFull          no room left: nothing was accepted
@@ -68,6 +69,20 @@ class Unreadable(PayloadError):
 
 class PluginError(GatewayError):
     """A plugin failed to load or broke its contract."""
+
+
+class UnknownPlugin(PluginError):
+    """No plugin of that name is installed; ``installed`` lists those that are."""
+
+    def __init__(self, name: str, installed: tuple[str, ...]) -> None:
+        """Name what was looked for and what is there."""
+        super().__init__(
+            f"plugin {name} is not installed;"
+            f" installed: {', '.join(installed) or 'none'}."
+            " A single file is named path/to/file.py:ClassName"
+        )
+        self.name = name
+        self.installed = installed
 
 
 class StoreError(GatewayError):

@@ -18,11 +18,12 @@ from gateway.cli.output import (
     dumps,
     show,
 )
+from gateway.config import Kinds
 from gateway.config import schema as json_schema
 from gateway.errors import ConfigError
 from gateway.host import PluginHost
 from gateway.model import HealthStatus
-from gateway.setup import kinds_of, set_up
+from gateway.setup import kinds_in, kinds_of, set_up
 
 
 def check(
@@ -59,14 +60,17 @@ def _show_problems(error: ConfigError, *, as_json: bool) -> None:
 def schema(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Print the JSON Schema of the configuration file, for editors.
 
-    Covers the plugins that the file enables; all installed ones if there is no file.
+    Covers the plugins that the file enables, whatever else is wrong with it; all
+    installed ones if there is no file.
     """
+    kinds = kinds_in(config) if config.exists() else _all_kinds()
+    sys.stdout.write(dumps(json_schema(kinds)) + "\n")
+
+
+def _all_kinds() -> Kinds:
     host = PluginHost()
-    if config.exists():
-        host = set_up(config).host
-    else:
-        host.load(sorted(host.installed()), config.parent)
-    sys.stdout.write(dumps(json_schema(kinds_of(host))) + "\n")
+    host.load(sorted(host.installed()), DEFAULT_CONFIG.parent)
+    return kinds_of(host)
 
 
 def plugins(*, as_json: JsonOption = False) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.complaints import nearest
+from gateway.config.complaints import Complaint, nearest
 from gateway.config.document import Document, KeyPath, name_of
 from gateway.config.form import SECRET
 from gateway.config.reader import Reader
@@ -26,6 +26,7 @@ from gateway.config.section import (
     Settings,
     StoreSection,
     WebSection,
+    plugin_name,
 )
 
 CORE: Mapping[str, type[Section]] = {
@@ -53,6 +54,8 @@ class Kinds:
     channels: Mapping[str, type[Section]]
     connectors: Mapping[str, type[Section]]
     plugins: Mapping[str, type[Section]]
+    gaps: tuple[Complaint, ...] = ()
+    """What is wrong with ``gateway.plugins``: with it, not all types are known."""
 
 
 def _one_connector(connectors: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -98,6 +101,8 @@ def load(document: Document, kinds: Kinds) -> Settings:
 
     """
     reader = Reader(document)
+    for gap in kinds.gaps:
+        reader.complain(*gap)
     parts = {
         **_outline(reader),
         "channels": _channels(reader, kinds),
@@ -134,7 +139,7 @@ def _outline(reader: Reader) -> dict[str, Any]:
 def _channels(reader: Reader, kinds: Kinds) -> dict[str, Any]:
     """Read ``[channels.<id>]``."""
     return {
-        key: _typed(reader, value, kinds.channels, ("channels", key))
+        key: _typed(reader, value, kinds, kinds.channels, ("channels", key))
         for key, value in _by_id(reader, "channels")
     }
 
@@ -146,7 +151,7 @@ def _service(
     value = reader.data["services"][path[-1]]
     given = value.get("connectors") if isinstance(value, Mapping) else None
     connectors = [
-        _typed(reader, each, kinds.connectors, (*path, "connectors", index))
+        _typed(reader, each, kinds, kinds.connectors, (*path, "connectors", index))
         for index, each in enumerate(given if isinstance(given, list) else [])
     ]
     return {"name": table.name, "connectors": connectors} if table else None
@@ -155,16 +160,27 @@ def _service(
 def _plugins(reader: Reader, kinds: Kinds) -> dict[str, Any]:
     """Read ``[plugins.<name>]``; an enabled plugin without one gets its defaults."""
     tables = reader.table(reader.data.get("plugins"), ("plugins",)) or {}
+    gone = _not_loaded(reader, kinds)
     for name in tables:
-        if name not in kinds.plugins:
+        # One that is like the name of a plugin not loaded is probably meant for it.
+        if name not in kinds.plugins and not nearest(name, gone):
             near = nearest(name, kinds.plugins)
-            allowed = f"a plugin of gateway.plugins: {', '.join(kinds.plugins)}"
+            enabled = ", ".join([*kinds.plugins, *gone])
+            allowed = f"a plugin of gateway.plugins: {enabled}"
             found = f"a plugin that is not enabled{near}"
             reader.complain(("plugins", name), found, allowed)
     return {
         name: reader.section(kind, tables.get(name), ("plugins", name))
         for name, kind in kinds.plugins.items()
     }
+
+
+def _not_loaded(reader: Reader, kinds: Kinds) -> list[str]:
+    """Return the names of the enabled plugins whose types are not known."""
+    if not kinds.gaps:
+        return []
+    names = map(plugin_name, reader.data["gateway"]["plugins"])
+    return [name for name in names if name not in kinds.plugins]
 
 
 def _by_id(reader: Reader, name: str) -> Iterable[tuple[str, Any]]:
@@ -179,24 +195,41 @@ def _by_id(reader: Reader, name: str) -> Iterable[tuple[str, Any]]:
 
 
 def _typed(
-    reader: Reader, value: Any, kinds: Mapping[str, type[Section]], path: KeyPath
+    reader: Reader,
+    value: Any,
+    kinds: Kinds,
+    types: Mapping[str, type[Section]],
+    path: KeyPath,
 ) -> dict[str, Any] | None:
     """Return ``{type, config}`` of a table whose ``type`` names its section."""
     values = reader.table(value, path)
     if values is None:
         return None
     name = values.get("type")
-    kind = kinds.get(name) if isinstance(name, str) else None
+    kind = types.get(name) if isinstance(name, str) else None
     if kind is None:
-        found = f"{name!r}{nearest(name, kinds)}" if isinstance(name, str) else None
-        found = found or ("nothing" if name is None else name_of(name))
-        there = ", ".join(sorted(kinds))
-        allowed = f"one of: {there}" if there else "no enabled plugin offers any"
-        reader.complain((*path, "type"), found, allowed)
+        complaint = _no_type(name, types, complete=not kinds.gaps)
+        if complaint:
+            reader.complain((*path, "type"), *complaint)
         return None
     rest = {key: each for key, each in values.items() if key != "type"}
     config = reader.section(kind, rest, path)
     return None if config is None else {"type": name, "config": config}
+
+
+def _no_type(
+    name: Any, types: Iterable[str], *, complete: bool
+) -> tuple[str, str] | None:
+    """Say what is found and allowed for a type that is not among ``types``.
+
+    Where these are not complete, another name may be as good: None.
+    """
+    there = ", ".join(sorted(types))
+    allowed = f"one of: {there}" if there else "no enabled plugin offers any"
+    if isinstance(name, str):
+        return (f"{name!r}{nearest(name, types)}", allowed) if complete else None
+    found = "nothing" if name is None else name_of(name)
+    return found, allowed if complete else "a type that an enabled plugin offers"
 
 
 def _forbid_password(reader: Reader) -> None:

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from gateway.errors import PluginError
+from gateway.errors import PluginError, UnknownPlugin
 from gateway.plugin import Plugin, Section
 
 GROUP = "gateway.plugins"
@@ -24,7 +24,8 @@ def load(name: str, base: Path) -> tuple[str, Plugin[Any]]:
     """Return the plugin that ``name`` of the allow-list stands for, with its own name.
 
     Raises:
-        PluginError: there is none, it can't be imported, or it is no plugin.
+        UnknownPlugin: none of that name is installed.
+        PluginError: it can't be imported, or it is no plugin.
 
     """
     path, colon, class_name = name.rpartition(":")
@@ -59,11 +60,7 @@ def require_plugin(name: str, plugin: object) -> Plugin[Any]:
 def _class_of_entry(name: str) -> object:
     found = [entry for entry in entry_points(group=GROUP) if entry.name == name]
     if not found:
-        there = ", ".join(sorted(installed())) or "none"
-        raise PluginError(
-            f"plugin {name} is not installed; installed: {there}."
-            " A single file is named path/to/file.py:ClassName"
-        )
+        raise UnknownPlugin(name, tuple(sorted(installed())))
     if len(found) > 1:
         both = ", ".join(sorted(_distribution(entry) for entry in found))
         raise PluginError(

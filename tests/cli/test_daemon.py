@@ -205,17 +205,22 @@ def test_newer_database_refuses_to_start(folder: Path):
 
 
 def test_unknown_plugin_lists_what_is_installed(folder: Path):
-    """A misspelt plugin name is answered with the names there are."""
+    """A misspelt plugin is answered with the names there are, by each command."""
     config = (folder / "gateway.toml").read_text()
     (folder / "gateway.toml").write_text(
         config.replace("probe_plugin.py:ProbePlugin", "watsapp")
     )
 
-    done = run(folder, "check")
+    shown = [run(folder, command) for command in ("check", "schema", "run")]
+    as_json = json.loads(run(folder, "check", "--json").stdout)
 
-    assert 1 == done.returncode
-    assert "watsapp" in done.stderr
-    assert "whatsapp" in done.stderr.replace("watsapp", "")
+    found = "'watsapp' (did you mean whatsapp?)"
+    expected = f"gateway.toml:4: gateway.plugins[0]: found {found}; allowed: one of: "
+    assert [1, 1, 1] == [done.returncode for done in shown]
+    assert [True] * 3 == [done.stderr.startswith(expected) for done in shown]
+    assert [("gateway.plugins[0]", 4, found)] == [
+        (each["key"], each["line"], each["found"]) for each in as_json
+    ]
 
 
 def test_wrong_config_lists_every_problem(folder: Path):
@@ -250,6 +255,16 @@ def test_schema_and_plugins_can_be_printed(folder: Path):
     assert {"email", "moderation", "routing", "whatsapp"} <= {
         p["plugin"] for p in plugins
     }
+
+
+def test_schema_of_a_config_with_problems(folder: Path):
+    """An editor helps most where something is wrong."""
+    write(folder, more="\n[log]\nlevel = 'loud'\n[services.x]\n")
+
+    done = run(folder, "schema")
+
+    assert 0 == done.returncode
+    assert "channels" in json.loads(done.stdout)["properties"]
 
 
 def test_migrate_says_what_it_did(folder: Path):
