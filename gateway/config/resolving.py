@@ -19,6 +19,12 @@ from gateway.config.document import KeyPath, name_of
 from gateway.config.form import SECRET, Form
 from gateway.config.section import MAY_BE_PLAIN
 
+CONTAINER_SECRETS = Path("/run/secrets")
+"""Where Docker and Podman mount secrets, with mode 0444 unless told otherwise.
+
+Source: docs.docker.com/reference/compose-file/services (secrets), podman-run(1).
+"""
+
 _LONGEST_SECRET = 64 * 1024
 
 
@@ -108,13 +114,14 @@ class Resolver:
         return found
 
     def _from_file(self, name: str, path: KeyPath) -> Any:
+        file = self._folder / name
         try:
-            content, mode = _read(self._folder / name)
+            content, mode = _read(file)
         except (OSError, ValueError) as error:
             # Never the error's text: one of decoding would quote the secret.
             text = f"file {name} ({_reason(error)})"
             return self._complain(path, text, "a readable text file")
-        if mode & stat.S_IROTH:
+        if mode & stat.S_IROTH and not _is_of_container(file):
             text = f"file {name}, which everybody may read"
             return self._complain(path, text, f"a private file: chmod 600 {name}")
         if not content:
@@ -137,6 +144,11 @@ def _read(file: Path) -> tuple[str, int]:
     if len(content) > _LONGEST_SECRET:
         raise OSError(errno.EFBIG, "File too large")
     return content.decode().removesuffix("\n").removesuffix("\r"), mode
+
+
+def _is_of_container(file: Path) -> bool:
+    """Tell whether only the container sees a file, whatever its mode."""
+    return file.resolve().is_relative_to(CONTAINER_SECRETS)
 
 
 def _reason(error: OSError | ValueError) -> str:

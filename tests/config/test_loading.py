@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.config import Document, enabled_plugins, load, plugin_name
+from gateway.config import Document, enabled_plugins, load, plugin_name, resolving
 from gateway.errors import ConfigError
 
 HERE = Path(__file__).parent
@@ -139,6 +139,41 @@ def test_secret_file_is_read_without_its_newline(tmp_path: Path, kinds):
 
     key = loaded.channels["hook"].config.key
     assert key.get_secret_value() == "tre due uno " * 4
+
+
+def test_secret_of_a_container_may_be_readable(tmp_path: Path, kinds, monkeypatch):
+    """Docker and Podman mount secrets with mode 0444: only the container sees them."""
+    mounted = tmp_path / "run-secrets" / "key"
+    mounted.parent.mkdir()
+    mounted.write_text("tre due uno " * 4)
+    mounted.chmod(0o444)
+    monkeypatch.setattr(resolving, "CONTAINER_SECRETS", mounted.parent)
+
+    loaded = loaded_with(f'{HOOK}key = {{ file = "{mounted}" }}\n', tmp_path, kinds)
+
+    key = loaded.channels["hook"].config.key
+    assert key.get_secret_value() == "tre due uno " * 4
+
+
+@pytest.mark.parametrize("name", ["run-secrets/../word", "run-secrets/link"])
+def test_only_files_of_the_container_may_be_readable(
+    tmp_path: Path, kinds, monkeypatch, name
+):
+    """A path that only leads through the folder of secrets excuses nothing."""
+    folder = tmp_path / "run-secrets"
+    folder.mkdir()
+    (tmp_path / "word").write_text("tre due uno " * 4)
+    (tmp_path / "word").chmod(0o444)
+    (folder / "link").symlink_to(tmp_path / "word")
+    monkeypatch.setattr(resolving, "CONTAINER_SECRETS", folder)
+
+    with pytest.raises(ConfigError, match="which everybody may read"):
+        loaded_with(f'{HOOK}key = {{ file = "{name}" }}\n', tmp_path, kinds)
+
+
+def test_secrets_of_containers_are_where_engines_mount_them():
+    """Docker, Podman and Compose all mount at one place."""
+    assert Path("/run/secrets") == resolving.CONTAINER_SECRETS
 
 
 @pytest.mark.parametrize(
