@@ -1,4 +1,4 @@
-# make setup | demo | test | check |  | crash   (ARGS= passes arguments on)
+# make setup | demo | test | check | crash | bench   (ARGS= passes arguments on)
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,7 +10,7 @@ ARGS ?=
 CYCLES ?= 100
 INSTALL := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q
 
-.PHONY: help setup demo test lint check fmt crash peers clean
+.PHONY: help setup demo test lint check fmt crash bench peers clean
 # The stamps share one environment: with -j two installers would fight over it.
 .NOTPARALLEL:
 
@@ -22,6 +22,7 @@ help:
 	@echo "make lint          all of that but the tests"
 	@echo "make fmt           format, and mend what the linter can"
 	@echo "make crash         kill -9 under load (CYCLES=100)"
+	@echo "make bench         measure (ARGS=--keep writes docs/performance.md; --rounds 5)"
 	@echo "make peers         install the real peers of the tests (Debian, root)"
 	@echo "make clean         remove .venv and build"
 
@@ -69,6 +70,9 @@ fmt: .venv/.dev
 
 crash: .venv/.dev
 	@$(BIN)/python tests/crash/loop.py --cycles $(CYCLES) $(ARGS)
+
+bench: .venv/.dev
+	@$(BIN)/python benchmarks/run.py $(ARGS)
 
 peers:
 	@scripts/install-peers.sh $(ARGS)

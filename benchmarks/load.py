@@ -1,0 +1,89 @@
+"""The load: different signed WhatsApp texts, sent by wrk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from gateway_whatsapp.signature import sign
+from processes import HERE, ROOT
+
+SECRET = "benchmark"  # noqa: S105 (of the load)
+NUMBER = "106540352242922"
+FIXTURE = "plugins/whatsapp/tests/fixtures/inbound/meta__text_message.json"
+CONNECTIONS = 64
+TEXTS = (
+    "Buongiorno, c'è una buca pericolosa in via Dante davanti al numero 12",
+    "Il cassonetto di piazza Verdi è pieno da tre giorni, potete svuotarlo?",
+    "Vorrei sapere gli orari dell'anagrafe per rinnovare la carta d'identità",
+    "Un lampione di viale Europa è spento da una settimana, grazie",
+)
+
+
+def webhooks(count: int, first: int = 0) -> Iterator[bytes]:
+    """Return Meta's text webhook again and again, each from somebody, with an id."""
+    body = orjson.loads((ROOT / FIXTURE).read_bytes())
+    value = body["entry"][0]["changes"][0]["value"]
+    value["metadata"]["phone_number_id"] = NUMBER
+    message, contact = value["messages"][0], value["contacts"][0]
+    for n in range(first, first + count):
+        person = f"39333{n % 20_000:07}"
+        contact["wa_id"] = message["from"] = person
+        if "user_id" in contact:
+            contact["user_id"] = message["from_user_id"] = f"IT.{person}"
+        message["id"] = f"wamid.HBgM{n:032X}"
+        message["text"]["body"] = f"{TEXTS[n % len(TEXTS)]} ({n})"
+        yield orjson.dumps(body)
+
+
+def write_load(path: Path, count: int) -> Path:
+    """Write ``count`` webhooks with their signatures, a line each."""
+    with path.open("wb") as file:
+        for body in webhooks(count):
+            file.write(sign(body, SECRET.encode()).encode() + b"\t" + body + b"\n")
+    return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What wrk measured; latencies in milliseconds."""
+
+    requests: int
+    per_second: float
+    p50: float
+    p99: float
+
+
+def wrk(url: str, load: Path, *, seconds: float = 0, most: int = 0) -> Loaded:
+    """Send ``load`` for ``seconds``, or its first ``most`` webhooks.
+
+    Raises:
+        RuntimeError: wrk is missing, or a request was not answered 2xx.
+
+    """
+    if shutil.which("wrk") is None:
+        raise RuntimeError("wrk is missing: apt-get install wrk")
+    limit = f"{seconds or 600:g}s"
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{limit}", "--timeout", "60s"]
+    ended = subprocess.run(
+        [*command, "-s", HERE / "load.lua", url],
+        env={**os.environ, "LOAD": str(load), "MOST": str(most)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    line = next(x for x in ended.stdout.splitlines() if x.startswith("RESULT"))
+    requests, microseconds, p50, p99, errors = line.split()[1:]
+    if int(errors):
+        raise RuntimeError(f"{errors} of {requests} requests to {url} failed")
+    return Loaded(
+        requests=int(requests),
+        per_second=int(requests) / (int(microseconds) / 1e6),
+        p50=float(p50),
+        p99=float(p99),
+    )
