@@ -62,7 +62,6 @@ EVENT = (
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 HEAD = "SELECT seq, hash FROM chain WHERE id = 1"
-FIRST_HEAD = "INSERT INTO chain (id, seq, hash) VALUES (1, 0, ?)"
 MOVE_HEAD = "UPDATE chain SET seq = ?, hash = ? WHERE id = 1"
 
 Commit = Callable[[list[Arrival]], None]
@@ -128,7 +127,6 @@ def _raw(path: Path) -> Commit:
         connection.execute(f"PRAGMA {pragma}")
     connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     connection.execute("PRAGMA cache_size=-32768")
-    connection.execute(FIRST_HEAD, [audit.GENESIS])
 
     def commit(group: list[Arrival]) -> None:
         connection.execute("BEGIN IMMEDIATE")

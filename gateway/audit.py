@@ -17,10 +17,10 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from gateway.errors import NotFound
+from gateway.errors import NotFound, StoreError
 from gateway.model import Event
 from gateway.store import schema
-from gateway.store.prepared import insert_into
+from gateway.store.prepared import Insertion
 from gateway.store.units import now
 
 GENESIS = bytes(32)
@@ -34,13 +34,18 @@ _HEAD = (
     .where(schema.chain.c.id == _CHAIN_ID)
     .with_for_update()
 )
-_INSERT_HEAD = insert(schema.chain)
 _MOVE_HEAD = (
     update(schema.chain)
     .where(schema.chain.c.id == _CHAIN_ID)
     .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
 )
-_INSERT = insert_into(schema.event)
+_INSERT = Insertion(schema.event)
+
+
+def begin(connection: Connection) -> None:
+    """Set the head of an empty chain; each new database has it done once."""
+    values = {"id": _CHAIN_ID, "seq": 0, "hash": GENESIS}
+    connection.execute(insert(schema.chain), values)
 
 
 def record(connection: Connection, *events: Event) -> None:
@@ -54,52 +59,49 @@ def seal(connection: Connection) -> None:
     if not events:
         return
     head = connection.execute(_HEAD).one_or_none()
-    seq, previous = (head.seq, head.hash) if head else (0, GENESIS)
-    rows = list(_chained(events, seq, previous, now(connection)))
+    if head is None:
+        message = "the audit trail has no head: see `gateway audit verify`"
+        raise StoreError(message)
+    rows = list(_chained(events, head.seq, head.hash, now(connection)))
     _INSERT.execute(connection, rows)
     last = rows[-1]
-    if head is None:
-        values = {"id": _CHAIN_ID, "seq": last["seq"], "hash": last["hash"]}
-        connection.execute(_INSERT_HEAD, values)
-    else:
-        values = {"new_seq": last["seq"], "new_hash": last["hash"]}
-        connection.execute(_MOVE_HEAD, values)
+    values = {"new_seq": last["seq"], "new_hash": last["hash"]}
+    connection.execute(_MOVE_HEAD, values)
 
 
 def _chained(
     events: Sequence[Event], seq: int, previous: bytes, at: datetime
 ) -> Iterator[dict[str, Any]]:
+    told = canonical_time(at)
     for number, event in enumerate(events, start=seq + 1):
         data = orjson.dumps(event.data, option=orjson.OPT_SORT_KEYS).decode()
-        row: dict[str, Any] = {
+        words = (event.action, event.subject, event.actor, data)
+        previous = link(previous, number, told, words)
+        yield {
             "seq": number,
             "at": at,
             "action": event.action,
             "subject": event.subject,
             "actor": event.actor,
             "data": data,
+            "hash": previous,
         }
-        previous = link(previous, row)
-        yield {**row, "hash": previous}
 
 
-def link(previous: bytes, row: dict[str, Any]) -> bytes:
+def canonical_time(at: datetime) -> str:
+    """Return a time as the chain has it: RFC 3339, UTC, microseconds."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def link(
+    previous: bytes, seq: int, told: str, words: tuple[str, str, str, str]
+) -> bytes:
     """Return the hash of an event that follows ``previous``.
 
-    The canonical form is a JSON array: sequence number, time (RFC 3339, UTC,
-    microseconds), action, subject, actor, data as stored.
+    The canonical form is a JSON array: sequence number, time (`canonical_time`) and
+    the ``words``: action, subject, actor, data as stored.
     """
-    canonical = orjson.dumps(
-        [
-            row["seq"],
-            row["at"].astimezone(UTC).isoformat(timespec="microseconds"),
-            row["action"],
-            row["subject"],
-            row["actor"],
-            row["data"],
-        ]
-    )
-    return hashlib.sha256(previous + canonical).digest()
+    return hashlib.sha256(previous + orjson.dumps([seq, told, *words])).digest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +128,8 @@ def verify(
         seq += 1
         if row["seq"] != seq:
             return _broken(seq, previous, f"event {seq} is missing")
-        if link(previous, row) != row["hash"]:
+        words = (row["action"], row["subject"], row["actor"], row["data"])
+        if link(previous, seq, canonical_time(row["at"]), words) != row["hash"]:
             return _broken(seq, previous, f"event {seq} was changed")
         previous = row["hash"]
         if wanted.pop(seq, previous.hex()) != previous.hex():
@@ -138,7 +141,7 @@ def verify(
 
 def _compare_head(connection: Connection, seq: int, last: bytes) -> Verification:
     head = connection.execute(_HEAD).one_or_none()
-    if (head.seq, head.hash) != (seq, last) if head else seq != 0:
+    if head is None or (head.seq, head.hash) != (seq, last):
         return _broken(seq + 1, last, "the end of the chain is missing")
     return Verification(events=seq, head=last.hex())
 

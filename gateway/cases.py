@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from gateway import identity
 from gateway.model import Case, CaseId, CaseStatus, ServiceId
 from gateway.store import schema
-from gateway.store.prepared import Prepared, insert_into
+from gateway.store.prepared import Insertion, Prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ _ADVANCE = (
     .values(value=schema.counter.c.value + bindparam("step"))
     .returning(schema.counter.c.value)
 )
-_INSERT = insert_into(schema.cases)
+_INSERT = Insertion(schema.cases)
 _TOUCH = Prepared(
     update(schema.cases)
     .where(schema.cases.c.id == bindparam("known"))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from gateway import identity
 from gateway.model import Contact, Message
 from gateway.store import schema
-from gateway.store.prepared import Prepared, insert_into
+from gateway.store.prepared import Insertion, Prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +71,9 @@ def _insert(
         _INSERT_ADDRESS.execute(connection, rows)
 
 
-_INSERT_CONTACT = insert_into(schema.contact)
-_INSERT_ADDRESS = insert_into(schema.address)
-_INSERT_CONVERSATION = insert_into(schema.conversation)
+_INSERT_CONTACT = Insertion(schema.contact)
+_INSERT_ADDRESS = Insertion(schema.address)
+_INSERT_CONVERSATION = Insertion(schema.conversation)
 _TOUCH = Prepared(
     update(schema.conversation)
     .where(schema.conversation.c.id == bindparam("known"))

@@ -22,7 +22,7 @@ from gateway.errors import NotFound, StoreFull
 from gateway.failpoints import hit
 from gateway.model import ChannelId, Event, Inbound, InboxId, Item, ItemKind, Original
 from gateway.store import Store, schema
-from gateway.store.prepared import insert_into, insert_new_into
+from gateway.store.prepared import Insertion
 from gateway.store.units import now
 
 PROCESS: Final = "process"
@@ -153,8 +153,7 @@ def _insert_new(
     """Insert the rows whose key is new; return these."""
     if not rows:
         return []
-    result = _INSERT_INBOX.execute(connection, rows)
-    if result.rowcount == len(rows):
+    if _INSERT_INBOX.execute(connection, rows) == len(rows):
         return rows
     ids = [row["id"] for row in rows]
     stored = set(
@@ -165,8 +164,8 @@ def _insert_new(
     return [row for row in rows if row["id"] in stored]
 
 
-_INSERT_ORIGINAL = insert_into(schema.original)
-_INSERT_INBOX = insert_new_into(schema.inbox)
+_INSERT_ORIGINAL = Insertion(schema.original)
+_INSERT_INBOX = Insertion(schema.inbox, only_new=True)
 
 
 def _job(row: dict[str, Any]) -> jobs.NewJob:

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import (
-    BigInteger,
     Connection,
-    Text,
     and_,
     bindparam,
     case,
@@ -39,10 +38,11 @@ from gateway import audit, identity
 from gateway.errors import NotFound, StaleClaim
 from gateway.model import Event
 from gateway.store import schema
-from gateway.store.prepared import Prepared
+from gateway.store.prepared import Insertion, Prepared
 from gateway.store.schema import Moment, dead_letter, job
 from gateway.store.units import now
 
+QUEUED: Final = "queued"
 READY: Final = "ready"
 RUNNING: Final = "running"
 WAITING: Final = "waiting"
@@ -111,33 +111,28 @@ class Burial:
     reason: str
 
 
-# Written as SQL: it is the hottest statement of the store, and one look-up of the lane
-# must serve both the start tag and the state.
-_ENQUEUE = Prepared(
-    text(
-        """
-    INSERT INTO job (queue, lane, subject, start, state, due_at,
-                     fence, attempts, crashes, created_at)
-    SELECT :queue, :lane, :subject,
-           CASE WHEN lane.last >= :virtual THEN lane.last + 1 ELSE :virtual END,
-           CASE WHEN :due_at IS NOT NULL THEN 'waiting'
-                WHEN lane.busy THEN 'queued' ELSE 'ready' END,
-           :due_at, 0, 0, 0, :created_at
-      FROM (SELECT (SELECT max(start) FROM job
-                     WHERE queue = :queue AND lane = :lane) AS last,
-                   EXISTS (SELECT 1 FROM job
-                            WHERE queue = :queue AND lane = :lane
-                              AND state <> 'waiting') AS busy) AS lane
-    """
-    ).bindparams(
-        bindparam("queue", type_=Text),
-        bindparam("lane", type_=Text),
-        bindparam("subject", type_=Text),
-        bindparam("virtual", type_=BigInteger),
-        bindparam("due_at", type_=Moment),
-        bindparam("created_at", type_=Moment),
-    )
+_INSERT = Insertion(
+    job,
+    (
+        *("queue", "lane", "subject", "start", "state", "due_at"),
+        *("fence", "attempts", "crashes", "created_at"),
+    ),
 )
+_LANES_TEXT = """
+    SELECT lane,
+           (SELECT max(start) FROM job WHERE queue = :queue AND lane = lanes.lane)
+             AS last,
+           EXISTS (SELECT 1 FROM job WHERE queue = :queue AND lane = lanes.lane
+                      AND state <> 'waiting') AS busy
+      FROM {lanes}
+"""
+_LANES = {
+    dialect: text(_LANES_TEXT.format(lanes=lanes))
+    for dialect, lanes in (
+        ("sqlite", "(SELECT value AS lane FROM json_each(:lanes)) AS lanes"),
+        ("postgresql", "json_array_elements_text(CAST(:lanes AS json)) AS lanes(lane)"),
+    )
+}
 # The literals let both databases use the partial index on heads and running jobs.
 _VIRTUAL_TIME = text(
     "SELECT min(start) FROM job WHERE queue = :queue AND state IN ('ready', 'running')"
@@ -225,23 +220,61 @@ def enqueue(connection: Connection, jobs: Sequence[NewJob]) -> None:
         return
     _lock_lanes(connection, ((new.queue, new.lane) for new in jobs))
     at = now(connection)
-    virtual = {
-        queue: virtual_time(connection, queue) for queue in {j.queue for j in jobs}
+    lanes = {
+        key: lane
+        for queue in {new.queue for new in jobs}
+        for key, lane in _lanes(connection, queue, jobs).items()
     }
-    _ENQUEUE.execute(
-        connection,
-        [
-            {
-                "queue": new.queue,
-                "lane": new.lane,
-                "subject": new.subject,
-                "due_at": new.due_at,
-                "virtual": virtual[new.queue],
-                "created_at": at,
-            }
-            for new in jobs
-        ],
+    rows = [
+        {
+            "queue": new.queue,
+            "lane": new.lane,
+            "subject": new.subject,
+            "due_at": new.due_at,
+            "fence": 0,
+            "attempts": 0,
+            "crashes": 0,
+            "created_at": at,
+            **lanes[new.queue, new.lane].place(waits=new.due_at is not None),
+        }
+        for new in jobs
+    ]
+    _INSERT.execute(connection, rows)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Where the next job of a lane stands: its start tag, and whether others wait."""
+
+    start: int
+    busy: bool
+
+    def place(self, *, waits: bool) -> dict[str, Any]:
+        """Return the next job's start and state, and move on."""
+        start, self.start = self.start, self.start + 1
+        if waits:
+            return {"start": start, "state": WAITING}
+        state = QUEUED if self.busy else READY
+        self.busy = True
+        return {"start": start, "state": state}
+
+
+def _lanes(
+    connection: Connection, queue: str, jobs: Sequence[NewJob]
+) -> dict[tuple[str, str], _Lane]:
+    """Look the lanes of ``jobs`` in ``queue`` up."""
+    names = {new.lane for new in jobs if new.queue == queue}
+    virtual = virtual_time(connection, queue)
+    rows = connection.execute(
+        _LANES[connection.dialect.name],
+        {"queue": queue, "lanes": orjson.dumps(sorted(names)).decode()},
     )
+    return {
+        (queue, lane): _Lane(
+            start=virtual if last is None else max(virtual, last + 1), busy=bool(busy)
+        )
+        for lane, last, busy in rows
+    }
 
 
 def virtual_time(connection: Connection, queue: str) -> int:

@@ -24,13 +24,13 @@ from gateway.model import (
     MessageState,
 )
 from gateway.store import schema
-from gateway.store.prepared import insert_into
+from gateway.store.prepared import Insertion
 
 _COLUMNS = tuple(field.name for field in fields(Attachment) if field.name != "state")
 
 
-_INSERT = insert_into(schema.message)
-_INSERT_ATTACHMENT = insert_into(schema.attachment)
+_INSERT = Insertion(schema.message)
+_INSERT_ATTACHMENT = Insertion(schema.attachment)
 
 
 def to_body(message: Message) -> str:

@@ -28,7 +28,7 @@ from gateway.model import (
     ReceiptStatus,
 )
 from gateway.store import schema
-from gateway.store.prepared import Prepared, insert_into, insert_new_into
+from gateway.store.prepared import Insertion, Prepared
 from gateway.store.units import now
 
 SERVICE: Final = "service"
@@ -103,11 +103,12 @@ _STATE_OF = {
     ReceiptStatus.READ: DeliveryState.READ,
     ReceiptStatus.FAILED: DeliveryState.FAILED,
 }
-_INSERT = insert_new_into(
+_INSERT = Insertion(
     schema.delivery,
     [column.name for column in schema.delivery.c if column.name != "external_id"],
+    only_new=True,
 )
-_INSERT_RECEIPT = insert_into(schema.receipt)
+_INSERT_RECEIPT = Insertion(schema.receipt)
 
 
 def enqueue(connection: Connection, deliveries: Sequence[NewDelivery]) -> set[str]:
@@ -120,8 +121,8 @@ def enqueue(connection: Connection, deliveries: Sequence[NewDelivery]) -> set[st
         _row(each, delivery_id, at)
         for each, delivery_id in zip(deliveries, ids, strict=True)
     ]
-    result = _INSERT.execute(connection, rows)
-    fresh = set(ids) if result.rowcount == len(rows) else _stored(connection, ids)
+    inserted = _INSERT.execute(connection, rows)
+    fresh = set(ids) if inserted == len(rows) else _stored(connection, ids)
     new = [
         NewJob(
             queue=queue_of(each.target),

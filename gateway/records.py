@@ -34,7 +34,7 @@ from gateway.model import (
 )
 from gateway.outbox import CHANNEL, SERVICE, NewDelivery, Referred
 from gateway.store import schema
-from gateway.store.prepared import insert_into
+from gateway.store.prepared import Insertion
 from gateway.store.units import now
 from gateway.texts import Texts
 
@@ -87,8 +87,8 @@ class _Filed:
     new: bool
 
 
-_INSERT_VERDICT = insert_into(schema.verdict)
-_INSERT_ASSIGNMENT = insert_into(schema.assignment)
+_INSERT_VERDICT = Insertion(schema.verdict)
+_INSERT_ASSIGNMENT = Insertion(schema.assignment)
 
 
 def fetch_queue(channel: str) -> str:

@@ -58,6 +58,7 @@ TAMPERING = {
     "delete middle": delete(TABLE).where(TABLE.c.seq == 5),
     "delete last": delete(TABLE).where(TABLE.c.seq == EVENTS),
     "delete all": delete(TABLE),
+    "delete head": delete(schema.chain),
     "shift time": text("UPDATE event SET at = at + 1 WHERE seq = 5"),
 }
 

@@ -27,6 +27,7 @@ _PRAGMAS = {
     "cache_size": "-32768",
     "temp_store": "MEMORY",
 }
+_CACHED_STATEMENTS = 512
 _JOURNAL_LIMIT = 64 * 1024 * 1024
 
 
@@ -66,7 +67,11 @@ def _sqlite(url: URL, *, exclusive: bool) -> Engines:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _lock(path) if exclusive else None
     checkpoint = 1000 if exclusive else 0
-    write = create_engine(f"sqlite:///{path}", poolclass=SingletonThreadPool)
+    write = create_engine(
+        f"sqlite:///{path}",
+        poolclass=SingletonThreadPool,
+        connect_args={"cached_statements": _CACHED_STATEMENTS},
+    )
     tune_writer(write, checkpoint_pages=checkpoint)
     read = create_engine(
         f"sqlite:///file:{path}?mode=ro&uri=true", poolclass=QueuePool, pool_size=4

@@ -1,25 +1,30 @@
 """Statements of the hot path, compiled once, executed on many rows.
 
 SQLAlchemy works out the parameters of every row anew; for a statement that never
-changes that is most of its cost. Here Core writes the SQL, once for each database, and
+changes that is most of its cost. Here the SQL is written once for each database, and
 the rows go to the driver as they are; only times are converted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
+import orjson
 from sqlalchemy import Connection, CursorResult, Table
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.expression import ClauseElement
 
 from gateway.store.schema import Moment, to_microseconds
 
 Row = Mapping[str, Any]
+
+_EXACT: Final = 16
+"""Up to so many rows an INSERT has just the rows it is given."""
+_LARGEST: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +60,9 @@ class _Plan:
 class Prepared:
     """A statement that is executed on many rows at once."""
 
-    def __init__(
-        self,
-        statement: ClauseElement | Mapping[str, ClauseElement],
-        columns: Iterable[str] | None = None,
-    ) -> None:
-        """Prepare ``statement``, perhaps one for each dialect.
-
-        An INSERT without VALUES names its ``columns``; the rows must have just these.
-        """
+    def __init__(self, statement: ClauseElement) -> None:
+        """Prepare ``statement``."""
         self._statement = statement
-        self._columns = list(columns) if columns is not None else None
         self._plans: dict[str, _Plan] = {}
 
     def execute(self, connection: Connection, rows: Sequence[Row]) -> CursorResult[Any]:
@@ -77,10 +74,7 @@ class Prepared:
         return connection.exec_driver_sql(plan.sql, plan.parameters(rows))
 
     def _plan(self, dialect: Dialect) -> _Plan:
-        statement = self._statement
-        if isinstance(statement, Mapping):
-            statement = statement[dialect.name]
-        compiled: Any = statement.compile(dialect=dialect, column_keys=self._columns)
+        compiled: Any = self._statement.compile(dialect=dialect)
         names = {name: bind for bind, name in compiled.bind_names.items()}
         return _Plan(
             sql=str(compiled),
@@ -90,17 +84,95 @@ class Prepared:
         )
 
 
-def insert_into(table: Table) -> Prepared:
-    """Prepare an INSERT of whole rows."""
-    return Prepared(table.insert(), [column.name for column in table.columns])
+class Insertion:
+    """An INSERT of many rows, a few statements in all.
+
+    A statement for each row would hand the interpreter's lock over, and on PostgreSQL
+    the turn to the server, as often. SQLite gets rows of VALUES, PostgreSQL one JSON
+    document, whatever the number of rows.
+    """
+
+    def __init__(
+        self, table: Table, columns: Iterable[str] = (), *, only_new: bool = False
+    ) -> None:
+        """Insert into ``columns``, or all; ``only_new`` passes over what is there."""
+        self._columns = tuple(columns) or tuple(c.name for c in table.columns)
+        self._moments = tuple(
+            (place, name)
+            for place, name in enumerate(self._columns)
+            if isinstance(table.columns[name].type, Moment)
+        )
+        names = ", ".join(f'"{name}"' for name in self._columns)
+        self._into = f'INSERT INTO "{table.name}" ({names})'
+        self._end = " ON CONFLICT DO NOTHING" if only_new else ""
+        source = f'json_populate_recordset(NULL::"{table.name}", %(rows)s)'
+        # Names of our own tables only.
+        self._from_json = f"{self._into} SELECT {names} FROM {source}{self._end}"  # noqa: S608
+        self._values = cache(self._write_values)
+
+    def execute(self, connection: Connection, rows: Sequence[Row]) -> int:
+        """Insert ``rows``, each with all the columns; return how many were."""
+        if not rows:
+            return 0
+        if connection.dialect.name == "postgresql":
+            document = orjson.dumps(self._stamped(rows), default=_to_bytea).decode()
+            return connection.exec_driver_sql(
+                self._from_json, {"rows": document}
+            ).rowcount
+        inserted = 0
+        for part in _parts(rows):
+            result = connection.exec_driver_sql(
+                self._values(len(part)), self._flat(part)
+            )
+            inserted += result.rowcount
+        return inserted
+
+    def _write_values(self, count: int) -> str:
+        marks = f"({', '.join('?' * len(self._columns))})"
+        return f"{self._into} VALUES {', '.join([marks] * count)}{self._end}"
+
+    def _flat(self, rows: Sequence[Row]) -> tuple[Any, ...]:
+        """Return the values of all rows, one after the other."""
+        columns = self._columns
+        values = [row[name] for row in rows for name in columns]
+        for place, _ in self._moments:
+            values[place :: len(columns)] = _stamps(values[place :: len(columns)])
+        return tuple(values)
+
+    def _stamped(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the rows with times as they are stored."""
+        columns = {
+            name: list(_stamps([row[name] for row in rows]))
+            for _, name in self._moments
+        }
+        return [
+            {**row, **{name: stamps[number] for name, stamps in columns.items()}}
+            for number, row in enumerate(rows)
+        ]
 
 
-def insert_new_into(table: Table, columns: Iterable[str] | None = None) -> Prepared:
-    """Prepare an INSERT that passes over rows whose key is there already."""
-    return Prepared(
-        {
-            "sqlite": sqlite.insert(table).on_conflict_do_nothing(),
-            "postgresql": postgresql.insert(table).on_conflict_do_nothing(),
-        },
-        columns or [column.name for column in table.columns],
-    )
+def _stamps(moments: Iterable[datetime | None]) -> Iterator[int | None]:
+    """Convert times; those of one transaction are mostly one and the same."""
+    last, stamp = None, None
+    for at in moments:
+        if at is not last:
+            last, stamp = at, None if at is None else to_microseconds(at)
+        yield stamp
+
+
+def _to_bytea(value: object) -> str:
+    """Write bytes as PostgreSQL reads them from JSON."""
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    raise TypeError(type(value).__name__)
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Cut ``rows`` so that few different statements serve any number of them."""
+    start = 0
+    while (rest := len(rows) - start) > 0:
+        size = rest
+        if rest > _EXACT:
+            size = min(_LARGEST, 1 << (rest.bit_length() - 1))
+        yield rows[start : start + size]
+        start += size

@@ -102,6 +102,7 @@ class Laboratory:
         event.listen(self.engine, "connect", again)
         with self._disk(Disk()) as disk, self.engine.begin() as connection:
             schema.metadata.create_all(connection)
+            audit.begin(connection)
         self._empty = {name: bytes(file.live) for name, file in disk.files.items()}
 
     def _set_pragmas(self, connection: apsw_dbapi.Connection, record: object) -> None:

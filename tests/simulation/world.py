@@ -277,6 +277,7 @@ class World:
         tune_writer(engine, checkpoint_pages=0)
         with engine.begin() as connection:
             schema.metadata.create_all(connection)
+            audit.begin(connection)
         engines = Engines(
             write=engine, read=engine, writers=0, merge=True, close=engine.dispose
         )
