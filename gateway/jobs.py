@@ -118,19 +118,27 @@ _INSERT = Insertion(
         *("fence", "attempts", "crashes", "created_at"),
     ),
 )
+# One row, whatever the number of lanes: each row would hand the interpreter over.
 _LANES_TEXT = """
-    SELECT lane,
-           (SELECT max(start) FROM job WHERE queue = :queue AND lane = lanes.lane)
-             AS last,
-           EXISTS (SELECT 1 FROM job WHERE queue = :queue AND lane = lanes.lane
-                      AND state <> 'waiting') AS busy
+    SELECT {array}(lane, (SELECT max(start) FROM job
+                           WHERE queue = :queue AND lane = lanes.lane),
+                   EXISTS (SELECT 1 FROM job WHERE queue = :queue
+                              AND lane = lanes.lane AND state <> 'waiting')))
       FROM {lanes}
 """
 _LANES = {
-    dialect: text(_LANES_TEXT.format(lanes=lanes))
-    for dialect, lanes in (
-        ("sqlite", "(SELECT value AS lane FROM json_each(:lanes)) AS lanes"),
-        ("postgresql", "json_array_elements_text(CAST(:lanes AS json)) AS lanes(lane)"),
+    dialect: text(_LANES_TEXT.format(array=array, lanes=lanes))
+    for dialect, array, lanes in (
+        (
+            "sqlite",
+            "json_group_array(json_array",
+            "(SELECT value AS lane FROM json_each(:lanes)) AS lanes",
+        ),
+        (
+            "postgresql",
+            "json_agg(json_build_array",
+            "json_array_elements_text(CAST(:lanes AS json)) AS lanes(lane)",
+        ),
     )
 }
 # The literals let both databases use the partial index on heads and running jobs.
@@ -265,10 +273,11 @@ def _lanes(
     """Look the lanes of ``jobs`` in ``queue`` up."""
     names = {new.lane for new in jobs if new.queue == queue}
     virtual = virtual_time(connection, queue)
-    rows = connection.execute(
+    found = connection.execute(
         _LANES[connection.dialect.name],
         {"queue": queue, "lanes": orjson.dumps(sorted(names)).decode()},
-    )
+    ).scalar_one()
+    rows = orjson.loads(found) if isinstance(found, str) else found
     return {
         (queue, lane): _Lane(
             start=virtual if last is None else max(virtual, last + 1), busy=bool(busy)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.jobs import QueueDepth
@@ -23,6 +25,8 @@ class Metrics:
             ["channel", "result"],
             registry=self.registry,
         )
+        # Looking a label up costs more than counting.
+        self._accepted = cache(self.accepted.labels)
         self.refused = Counter(
             "gateway_intake_refused",
             "Requests refused at the web edge",
@@ -73,9 +77,9 @@ class Metrics:
     def count_accepted(self, channel: ChannelId, new: int, known: int) -> None:
         """Count what a channel brought."""
         if new:
-            self.accepted.labels(channel, "new").inc(new)
+            self._accepted(channel, "new").inc(new)
         if known:
-            self.accepted.labels(channel, "known").inc(known)
+            self._accepted(channel, "known").inc(known)
 
     def set_queue(self, queue: str, depth: QueueDepth) -> None:
         """Show how deep a queue is."""

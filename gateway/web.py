@@ -6,7 +6,6 @@ refused (4xx). 503 with ``Retry-After`` says that nothing was accepted, come aga
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from gateway.channel import RouteDef
+from gateway.deadline import Deadline
 from gateway.errors import StoreError
 from gateway.metrics import Metrics
 from gateway.model import ChannelId, HealthStatus
@@ -70,6 +70,7 @@ def make_app(
 
 def guard(handler: Handler, channel: ChannelId, metrics: Metrics) -> Handler:
     """Wrap a channel's handler: limits before, and a clear answer whatever happens."""
+    deadline = Deadline(_REQUEST_SECONDS)
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         encoding = request.headers.get("Content-Encoding", "identity")
@@ -77,8 +78,7 @@ def guard(handler: Handler, channel: ChannelId, metrics: Metrics) -> Handler:
             metrics.refused.labels(channel, "415").inc()
             raise web.HTTPUnsupportedMediaType(text="send the body uncompressed\n")
         try:
-            async with asyncio.timeout(_REQUEST_SECONDS):
-                response = await handler(request)
+            response = await deadline.run(handler, request)
         except web.HTTPException as refusal:
             metrics.refused.labels(channel, str(refusal.status)).inc()
             raise

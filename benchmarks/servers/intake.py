@@ -20,6 +20,7 @@ from gateway_whatsapp.config import WhatsAppConfig
 from pydantic import SecretStr
 
 from gateway import audit
+from gateway.cli.daemon import calm_collector
 from gateway.clock import SystemClock
 from gateway.inbox import DiskGate, Inbox
 from gateway.metrics import Metrics
@@ -82,6 +83,7 @@ async def make(url: str, folder: Path) -> web.Application:
         await http.close()
 
     app.on_cleanup.append(close)
+    calm_collector()
     return app
 
 

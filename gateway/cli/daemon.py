@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from importlib.metadata import entry_points
@@ -30,6 +31,17 @@ def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
         raise typer.Exit(EXIT_FAILED)
 
 
+def calm_collector() -> None:
+    """Spare the garbage collector what will never be garbage: modules, configuration.
+
+    It would walk them again and again under load, and answer nobody for 50 ms each
+    time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
+
+
 async def _serve(setup: Setup, config: Path) -> BaseException | None:
     """Serve until told to stop, or until a part of the daemon fails."""
     loop = asyncio.get_running_loop()
@@ -38,6 +50,7 @@ async def _serve(setup: Setup, config: Path) -> BaseException | None:
         loop.add_signal_handler(number, stop.set)
     async with Gateway(setup.settings, setup.host).running() as gateway:
         loop.add_signal_handler(signal.SIGHUP, _reload, gateway, config)
+        calm_collector()
         stopped = asyncio.ensure_future(stop.wait())
         await asyncio.wait(
             {stopped, *gateway.tasks}, return_when=asyncio.FIRST_COMPLETED

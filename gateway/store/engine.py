@@ -28,6 +28,7 @@ _PRAGMAS = {
     "temp_store": "MEMORY",
 }
 _CACHED_STATEMENTS = 512
+_CHECKPOINT_PAGES = 4000
 _JOURNAL_LIMIT = 64 * 1024 * 1024
 
 
@@ -66,7 +67,7 @@ def _sqlite(url: URL, *, exclusive: bool) -> Engines:
     path = Path(url.database or "").absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _lock(path) if exclusive else None
-    checkpoint = 1000 if exclusive else 0
+    checkpoint = _CHECKPOINT_PAGES if exclusive else 0
     write = create_engine(
         f"sqlite:///{path}",
         poolclass=SingletonThreadPool,

@@ -22,9 +22,8 @@ from gateway.store.schema import Moment, to_microseconds
 
 Row = Mapping[str, Any]
 
-_EXACT: Final = 16
-"""Up to so many rows an INSERT has just the rows it is given."""
-_LARGEST: Final = 64
+_MOST_ROWS: Final = 64
+"""Rows of one INSERT; there is a statement for each number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +119,8 @@ class Insertion:
                 self._from_json, {"rows": document}
             ).rowcount
         inserted = 0
-        for part in _parts(rows):
+        for start in range(0, len(rows), _MOST_ROWS):
+            part = rows[start : start + _MOST_ROWS]
             result = connection.exec_driver_sql(
                 self._values(len(part)), self._flat(part)
             )
@@ -165,14 +165,3 @@ def _to_bytea(value: object) -> str:
     if isinstance(value, bytes):
         return f"\\x{value.hex()}"
     raise TypeError(type(value).__name__)
-
-
-def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Cut ``rows`` so that few different statements serve any number of them."""
-    start = 0
-    while (rest := len(rows) - start) > 0:
-        size = rest
-        if rest > _EXACT:
-            size = min(_LARGEST, 1 << (rest.bit_length() - 1))
-        yield rows[start : start + size]
-        start += size

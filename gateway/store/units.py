@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, func, select
@@ -27,6 +29,9 @@ BatchWork = Callable[[Connection, Sequence[ItemT]], Sequence[ResultT]]
 
 GROUP_LIMIT = 256
 """How many units share one commit at most: bounds the latency of the last one."""
+
+COMPANY_SECONDS = 0.01
+"""How long a unit waits for others at most, as long as the loop brings more."""
 
 PENDING_LIMIT = 10_000
 """How many units may wait; more are refused, so that memory stays bounded."""
@@ -91,7 +96,9 @@ class Store:
         self._engines = engines
         self._clock = clock
         self._seal = seal
-        self._queue: SimpleQueue[_Unit | None] = SimpleQueue()
+        self._waiting: deque[_Unit] = deque()
+        self._turns: SimpleQueue[bool] = SimpleQueue()
+        self._announced_in: asyncio.AbstractEventLoop | None = None
         self._readers = ThreadPoolExecutor(4, thread_name_prefix="store-read")
         self.on_group: Callable[[int], None] = _unobserved
         self.on_events: Callable[[list[Any]], None] = _unobserved
@@ -139,7 +146,7 @@ class Store:
     def close(self) -> None:
         """Finish what is queued, then close every connection. Blocks."""
         for _ in self._threads:
-            self._queue.put(None)
+            self._turns.put(item=False)
         for thread in self._threads:
             thread.join()
         self._readers.shutdown()
@@ -148,14 +155,33 @@ class Store:
     def _submit(
         self, work: Callable[..., Any], item: Any, *, batched: bool
     ) -> asyncio.Future[Any]:
-        if self._queue.qsize() > PENDING_LIMIT:
+        if len(self._waiting) > PENDING_LIMIT:
             message = f"more than {PENDING_LIMIT} units of work are waiting"
             raise StoreUnavailable(message)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         task = asyncio.current_task()
-        self._queue.put(_Unit(work, item, batched, future, task))
+        self._waiting.append(_Unit(work, item, batched, future, task))
+        if self._announced_in is not loop:
+            self._announced_in = loop
+            limit = loop.time() + COMPANY_SECONDS
+            loop.call_soon(self._announce, loop, 0, limit)
         return future
+
+    def _announce(
+        self, loop: asyncio.AbstractEventLoop, seen: int, limit: float
+    ) -> None:
+        """Wake a database thread once the loop has nothing more to bring.
+
+        While the loop is busy a thread would have to wait for the interpreter at each
+        of its statements, and commit half of what could share its commit.
+        """
+        waiting = len(self._waiting)
+        if seen < waiting < GROUP_LIMIT and loop.time() < limit:
+            loop.call_soon(self._announce, loop, waiting, limit)
+            return
+        self._announced_in = None
+        self._turns.put(item=True)
 
     def _read(self, work: Work[T]) -> T:
         try:
@@ -166,27 +192,24 @@ class Store:
             raise translate(error) from error
 
     def _serve(self) -> None:
-        """Commit groups until told to stop."""
-        while (first := self._queue.get()) is not None:
-            group, last = self._gather(first)
-            for part in _partition(group, merge=self._engines.merge):
-                report(self.commit(part))
-            self.on_group(len(group))
-            if last:
-                return
+        """Commit groups until told to stop, and then what is left."""
+        going_on = True
+        while going_on:
+            going_on = self._turns.get()
+            while group := self._gather():
+                for part in _partition(group, merge=self._engines.merge):
+                    report(self.commit(part))
+                self.on_group(len(group))
+                if going_on and len(group) < GROUP_LIMIT:
+                    break
 
-    def _gather(self, first: _Unit) -> tuple[list[_Unit], bool]:
-        """Take what is queued now, up to the limit; tell if it was the last."""
-        group = [first]
-        while len(group) < GROUP_LIMIT:
-            try:
-                unit = self._queue.get_nowait()
-            except Empty:
-                break
-            if unit is None:
-                return group, True
-            group.append(unit)
-        return group, False
+    def _gather(self) -> list[_Unit]:
+        """Take what is waiting now, up to the limit."""
+        group: list[_Unit] = []
+        with contextlib.suppress(IndexError):
+            while len(group) < GROUP_LIMIT:
+                group.append(self._waiting.popleft())
+        return group
 
     def commit(self, group: list[_Unit]) -> list[_Outcome]:
         """Commit ``group`` as one transaction; if it fails, one by one."""

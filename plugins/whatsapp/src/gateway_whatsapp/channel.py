@@ -30,7 +30,6 @@ from gateway_whatsapp.split import split
 
 # Only a plain word is echoed: whoever asks can't make us say anything else.
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,256}")
-_KEPT_HEADERS = (signature.HEADER, "Content-Type")
 
 
 class WhatsAppChannel(Channel[WhatsAppConfig]):
@@ -74,18 +73,13 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
     async def _webhook(self, request: web.Request) -> web.StreamResponse:
         """Verify, split, store, then acknowledge."""
         body = await _read(request)
-        if not signature.verify(
-            body, request.headers.get(signature.HEADER), self._secrets
-        ):
+        given = request.headers.get(signature.HEADER, "")
+        if not signature.verify(body, given, self._secrets):
             raise web.HTTPUnauthorized(text="signature missing or wrong\n")
         found = split(body, self.config.phone_number_id)
         if not found.items:
             return web.Response(text=f"ignored: {', '.join(found.ignored)}\n")
-        headers = {
-            name: request.headers[name]
-            for name in _KEPT_HEADERS
-            if name in request.headers
-        }
+        headers = {signature.HEADER: given, "Content-Type": request.content_type}
         await self.context.inbox.accept(self.id, body, found.items, headers)
         return web.Response(text="accepted\n")
 

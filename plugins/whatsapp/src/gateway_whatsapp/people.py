@@ -52,16 +52,34 @@ def find_person(value: Payload, message: Payload) -> Person:
     What is no proper id counts as missing; in the wild, a BSUID may stand in the
     place of the number.
     """
-    said = _ids(message.value, "from_user_id", "from")
-    contact = _find_contact(value.value, said)
-    ids = said + _ids(contact, "user_id", "wa_id")
+    ids, contact = _identify(value.value, message.value)
     profile = contact.get("profile")
     name = _text(profile, "name") or _text(profile, "username")
     return Person(
-        bsuid=next((each for each in ids if "." in each), ""),
+        bsuid=_first_bsuid(ids),
         wa_id=next((each for each in ids if "." not in each), ""),
         name=name.replace("\x00", "")[:_LONGEST_NAME].strip(),
     )
+
+
+def find_key(value: Any, message: Any) -> str:
+    """Return the `Person.key` of who wrote ``message``, and no more: for the intake."""
+    ids, _ = _identify(value, message)
+    return _first_bsuid(ids) or (ids[0] if ids else "")
+
+
+def _first_bsuid(ids: list[str]) -> str:
+    for each in ids:
+        if "." in each:
+            return each
+    return ""
+
+
+def _identify(value: Any, message: Any) -> tuple[list[str], dict[str, Any]]:
+    """Return the writer's ids, the stable one first, and their contact entry."""
+    said = _ids(message, "from_user_id", "from")
+    contact = _find_contact(value, said)
+    return said + _ids(contact, "user_id", "wa_id"), contact
 
 
 def _find_contact(value: Any, said: list[str]) -> dict[str, Any]:
@@ -76,10 +94,16 @@ def _find_contact(value: Any, said: list[str]) -> dict[str, Any]:
     return known[0] if len(known) == 1 and not said else {}
 
 
-def _ids(value: Any, *keys: str) -> list[str]:
-    """Return what stands under ``keys`` and is an id."""
-    texts = [_text(value, key) for key in keys]
-    return [each for each in texts if each and _ID.fullmatch(each)]
+def _ids(value: Any, stable: str, number: str) -> list[str]:
+    """Return what stands under the two keys and is an id."""
+    if not isinstance(value, dict):
+        return []
+    ids = []
+    for key in (stable, number):
+        found = value.get(key)
+        if isinstance(found, str) and _ID.fullmatch(found):
+            ids.append(found)
+    return ids
 
 
 def _text(value: Any, key: str) -> str:
