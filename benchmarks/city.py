@@ -43,7 +43,8 @@ port = 9
 security = "none"
 sender = "urp@comune.test"
 domain = "comune.test"
-key = {{ file = "secret" }}
+reply_to = "urp@comune.test"
+key = {{ file = "key" }}
 
 [plugins.routing]
 rules = [
@@ -71,9 +72,9 @@ def build(
     """Make ``folder`` a city; return it."""
     folder.mkdir(exist_ok=True)
     shutil.copy(HERE / "sink_plugin.py", folder)
-    secret = folder / "secret"
-    secret.write_text(SECRET)
-    secret.chmod(0o600)
+    for name, text in (("secret", SECRET), ("key", SECRET * 4)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o600)
     text = CONFIG.format(port=port, sink=sink, store=store, number=NUMBER)
     (folder / "gateway.toml").write_text(text)
     return folder

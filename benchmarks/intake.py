@@ -33,14 +33,14 @@ def measure(rounds: int) -> list[Figure]:
 def _floor(load: Path) -> Loaded:
     port = free_port()
     with server("floor", port):
-        return wrk(f"http://127.0.0.1:{port}/webhook", load, seconds=SECONDS)
+        return wrk(f"http://127.0.0.1:{port}/webhook", load, SECONDS)
 
 
 def _ours(load: Path, store: str, folder: Path) -> Loaded:
     port = free_port()
     with server("intake", port, store, folder):
         url = f"http://127.0.0.1:{port}/channels/urp/webhook"
-        return wrk(url, load, seconds=SECONDS)
+        return wrk(url, load, SECONDS)
 
 
 def _figures(runs: dict[str, list[Loaded]]) -> list[Figure]:

@@ -59,25 +59,15 @@ class Loaded:
     p99: float
 
 
-def wrk(url: str, load: Path, *, seconds: float = 0, most: int = 0) -> Loaded:
-    """Send ``load`` for ``seconds``, or its first ``most`` webhooks.
+def wrk(url: str, load: Path, seconds: float) -> Loaded:
+    """Send ``load`` again and again for ``seconds``.
 
     Raises:
         RuntimeError: wrk is missing, or a request was not answered 2xx.
 
     """
-    if shutil.which("wrk") is None:
-        raise RuntimeError("wrk is missing: apt-get install wrk")
-    limit = f"{seconds or 600:g}s"
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{limit}", "--timeout", "60s"]
-    ended = subprocess.run(
-        [*command, "-s", HERE / "load.lua", url],
-        env={**os.environ, "LOAD": str(load), "MOST": str(most)},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    line = next(x for x in ended.stdout.splitlines() if x.startswith("RESULT"))
+    output = _wrk(url, load, f"{seconds:g}s", most=0)
+    line = next(x for x in output.splitlines() if x.startswith("RESULT"))
     requests, microseconds, p50, p99, errors = line.split()[1:]
     if int(errors):
         raise RuntimeError(f"{errors} of {requests} requests to {url} failed")
@@ -87,3 +77,27 @@ def wrk(url: str, load: Path, *, seconds: float = 0, most: int = 0) -> Loaded:
         p50=float(p50),
         p99=float(p99),
     )
+
+
+def wrk_once(url: str, load: Path, most: int) -> None:
+    """Send the first ``most`` of ``load``, and a few again.
+
+    Raises:
+        RuntimeError: wrk is missing.
+        subprocess.CalledProcessError: a request was not answered 200.
+
+    """
+    _wrk(url, load, "600s", most)
+
+
+def _wrk(url: str, load: Path, duration: str, most: int) -> str:
+    if shutil.which("wrk") is None:
+        raise RuntimeError("wrk is missing: apt-get install wrk")
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{duration}", "--timeout", "60s"]
+    return subprocess.run(
+        [*command, "-s", HERE / "load.lua", url],
+        env={**os.environ, "LOAD": str(load), "MOST": str(most)},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from city import build
 from figures import Figure, compare
-from load import write_load, wrk
+from load import write_load, wrk_once
 from processes import (
     HERE,
     ROOT,
@@ -110,7 +110,7 @@ def _run(start: partial[tuple[Start, str]], load: Path) -> Journey:
     running, url = start(port, sink)
     with server("sink", sink), running as pid:
         began = time.monotonic()
-        wrk(url, load, most=MESSAGES)
+        wrk_once(url, load, MESSAGES)
         last = _await_arrivals(sink)
         peak = resident_bytes(pid, "VmHWM")
     return Journey(per_second=MESSAGES / (last - began), peak_bytes=peak)
