@@ -35,6 +35,7 @@ class Deadline:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 (a coroutine runs in a task)
+        cancelling = task.cancelling()
         self._since[task] = loop.time()
         if not self._looking:
             self._looking = True
@@ -42,7 +43,8 @@ class Deadline:
         try:
             return await work(argument)
         except asyncio.CancelledError:
-            if task in self._ended and task.uncancel() == 0:
+            # Somebody else may want the task to end, too.
+            if task in self._ended and task.uncancel() <= cancelling:
                 raise TimeoutError from None
             raise
         finally:

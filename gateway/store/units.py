@@ -197,9 +197,9 @@ class Store:
         while going_on:
             going_on = self._turns.get()
             while group := self._gather():
+                self.on_group(len(group))
                 for part in _partition(group, merge=self._engines.merge):
                     report(self.commit(part))
-                self.on_group(len(group))
                 if going_on and len(group) < GROUP_LIMIT:
                     break
 

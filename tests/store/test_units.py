@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from sqlalchemy import Connection, insert, select, text
@@ -159,3 +160,47 @@ async def test_too_many_waiting_units_are_refused(store: Store, monkeypatch):
 
     with pytest.raises(StoreUnavailable, match="waiting"):
         await store.run(add("one"))
+
+
+async def test_closing_finishes_what_was_just_handed_in(migrated: str):
+    """A unit whose thread was not even woken is stored all the same."""
+    store = open_store(migrated, SystemClock(), seal=audit.seal)
+    waiting = asyncio.ensure_future(store.run(add("last")))
+    await asyncio.sleep(0)
+
+    store.close()
+
+    assert "last" == await waiting
+
+
+async def test_units_of_a_busy_moment_share_a_commit(store: Store, monkeypatch):
+    """While the loop brings more, a thread waits for it: one commit, not many."""
+    monkeypatch.setattr(units, "COMPANY_SECONDS", 60.0)
+
+    assert [20] == await group_sizes(store)
+
+
+async def test_nobody_waits_long_for_company(store: Store):
+    """A loop that brings more without end does not keep the first waiting."""
+    assert len(await group_sizes(store)) > 1
+
+
+async def group_sizes(store: Store) -> list[int]:
+    """Bring a unit in each of 20 turns of the loop, 2 ms long; return the groups."""
+    groups: list[int] = []
+    store.on_group = groups.append
+
+    async def bring(number: int) -> None:
+        for _ in range(number):
+            time.sleep(0.002 / 20)  # noqa: ASYNC251 (the loop is busy)
+            await asyncio.sleep(0)
+        await store.run_batched(count_in, number)
+
+    await asyncio.gather(*(bring(number) for number in range(20)))
+    return groups
+
+
+def count_in(connection: Connection, items: list[int]) -> list[int]:
+    """Return the items; the units of one group come in one call."""
+    del connection
+    return list(items)

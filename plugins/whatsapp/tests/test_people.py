@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from gateway_whatsapp.people import Person, find_person
+from gateway_whatsapp.people import Person, find_key, find_person
 
 from gateway.model import Address
 from gateway.payload import Payload
@@ -63,10 +63,14 @@ def contact(**fields):
     ],
 )
 def test_person_is_found(contacts, message, expected):
-    """The stable id comes first, the number second; what is no id does not count."""
+    """The stable id comes first, the number second; what is no id does not count.
+
+    The intake's short form finds the same key.
+    """
     found = find_person(Payload({"contacts": contacts}), Payload(message))
 
     assert expected == (found.bsuid, found.wa_id, found.name)
+    assert found.key == find_key({"contacts": contacts}, message)
 
 
 def test_number_is_an_alias_of_the_user_id():
