@@ -145,6 +145,8 @@ class Gateway:
         gate = DiskGate(data_folder(settings), settings.web.min_free_bytes, self._clock)
         self.inbox = Inbox(self.store, gate, self.crew.wakeups.wake)
         self.inbox.on_accepted = self.metrics.count_accepted
+        self.inbox.on_conflict = self.metrics.count_conflict
+        self.inbox.read = lambda inbound: self.channels[inbound.channel].parse(inbound)
         folder = data_folder(settings) / "attachments"
         self.attachments = AttachmentStore(folder, settings.attachments.max_bytes)
         self.http = await stack.enter_async_context(_client())

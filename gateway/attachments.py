@@ -262,9 +262,3 @@ def media_type_of(magic: MagicDb, head: bytes) -> str:
     """
     found = magic.best_magic_buffer(head, None).mime_type.lower()
     return _REGISTERED.get(found, found)
-
-
-def is_active(media_type: str) -> bool:
-    """Tell whether a browser would run or style such content: never show it inline."""
-    essence = media_type.partition(";")[0].strip().lower()
-    return essence == "text/html" or essence.endswith(("/xml", "+xml"))

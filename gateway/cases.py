@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway import identity
 from gateway.model import Case, CaseId, CaseStatus, ServiceId
@@ -32,6 +33,10 @@ class Matter:
     at: datetime
 
 
+_BEGIN = {
+    "sqlite": sqlite.insert(schema.counter).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(schema.counter).on_conflict_do_nothing(),
+}
 _ADVANCE = (
     update(schema.counter)
     .where(schema.counter.c.name == bindparam("counter"))
@@ -150,9 +155,10 @@ def _advance(connection: Connection, counter: str, step: int) -> int:
     values = {"counter": counter, "step": step}
     last = connection.execute(_ADVANCE, values).scalar_one_or_none()
     if last is None:
-        row = {"name": counter, "value": step}
-        connection.execute(insert(schema.counter), row)
-        return 1
+        # Another writer may be at the same: PostgreSQL waits for whoever was first.
+        row = {"name": counter, "value": 0}
+        connection.execute(_BEGIN[connection.dialect.name], row)
+        last = connection.execute(_ADVANCE, values).scalar_one()
     return int(last) - step + 1
 
 

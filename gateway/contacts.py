@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,23 +25,45 @@ class Sender:
 def find_contacts(connection: Connection, senders: Sequence[Sender]) -> list[str]:
     """Return the contact id of each sender; a new one for a stranger.
 
-    Any known address identifies a person; the addresses not yet known are added.
+    A plugin's word on who it is goes before any known address of the sender. The
+    addresses not yet known are added to the contact, the others stay where they are.
     """
     stored = _stored(connection, senders)
     known = dict(stored)
+    ids = _stored_ids(connection, senders)
     people: dict[str, str] = {}
     found: list[str] = []
     for sender in senders:
-        uris = _uris(sender)
-        contact_id = next((known[uri] for uri in uris if uri in known), None)
+        contact_id = _look_up(sender, known, ids)
         if contact_id is None:
-            contact_id = identity.new_id()
-            people[contact_id] = sender.message.sender_name
-        for uri in uris:
+            contact_id, people[contact_id] = _stranger(sender)
+            ids.add(contact_id)
+        for uri in _uris(sender):
             known.setdefault(uri, contact_id)
         found.append(contact_id)
     _insert(connection, people, {u: c for u, c in known.items() if u not in stored})
     return found
+
+
+def _look_up(sender: Sender, known: Mapping[str, str], ids: set[str]) -> str | None:
+    """Return the contact we have: by the plugin's word if there is one, by address."""
+    identified = sender.identified
+    if identified is not None and identified.id in ids:
+        return identified.id
+    addresses = (
+        (sender.message.sender, *sender.message.aliases)
+        if identified is None
+        else identified.addresses
+    )
+    return next((known[uri] for uri in map(str, addresses) if uri in known), None)
+
+
+def _stranger(sender: Sender) -> tuple[str, str]:
+    """Return id and name of a contact that we don't have yet."""
+    identified = sender.identified
+    if identified is None:
+        return identity.new_id(), sender.message.sender_name
+    return identified.id, identified.name or sender.message.sender_name
 
 
 def _uris(sender: Sender) -> list[str]:
@@ -58,6 +80,16 @@ def _stored(connection: Connection, senders: Sequence[Sender]) -> dict[str, str]
         select(table.c.uri, table.c.contact_id).where(table.c.uri.in_(uris))
     )
     return {row.uri: row.contact_id for row in rows}
+
+
+def _stored_ids(connection: Connection, senders: Sequence[Sender]) -> set[str]:
+    named = {each.identified.id for each in senders if each.identified is not None}
+    if not named:
+        return set()
+    table = schema.contact
+    return set(
+        connection.execute(select(table.c.id).where(table.c.id.in_(named))).scalars()
+    )
 
 
 def _insert(

@@ -57,14 +57,20 @@ async def check_health(context: Context[Any]) -> Health | None:
 async def enrich_message(context: Context[Any], message: Message) -> Message | None:
     """Return the message with something added, or None to leave it as it is.
 
-    Each plugin gets what the one before returned. Failure: skipped, and flagged.
+    Each plugin gets what the one before returned; what the last returned is what is
+    moderated, routed, stored and handed over. Failure: skipped, and flagged.
     """
     return None
 
 
 @hookspec
 async def identify_contact(context: Context[Any], message: Message) -> Contact | None:
-    """Say who the sender is; the first answer counts, the core's look-up is last."""
+    """Say who the sender is; the first answer counts, the core's look-up is last.
+
+    The id decides: the contact of that id, or, if there is none, the first with one of
+    the answer's addresses, or else a new one. Messages of one contact on one channel
+    are one conversation. Keep the id free of personal data: it stands in logs.
+    """
     return None
 
 

@@ -1,6 +1,7 @@
 """The inbound door: stored, deduplicated, on the record, then acknowledged.
 
-``UNIQUE(channel, external_id)`` is the only dedupe, and its rows are for ever.
+``UNIQUE(channel, external_id)`` is the only dedupe, and its rows are for ever. Other
+content under a known id is kept beside the first, flagged, and never processed.
 """
 
 from __future__ import annotations
@@ -8,22 +9,37 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import orjson
+import structlog
 from sqlalchemy import Connection, delete, select
 
 from gateway import audit, identity, jobs
 from gateway.clock import Clock
 from gateway.errors import NotFound, StoreFull
 from gateway.failpoints import hit
-from gateway.model import ChannelId, Event, Inbound, InboxId, Item, ItemKind, Original
+from gateway.model import (
+    ChannelId,
+    Event,
+    Inbound,
+    InboxId,
+    Item,
+    ItemKind,
+    Message,
+    Original,
+    Receipt,
+)
 from gateway.store import Store, schema
 from gateway.store.prepared import Insertion
 from gateway.store.units import now
+
+log = structlog.get_logger()
 
 PROCESS: Final = "process"
 """The queue of items that wait to be read and sent on their way."""
@@ -79,6 +95,9 @@ class Inbox:
         self._gate = gate
         self._wake = wake
         self.on_accepted: Callable[[ChannelId, int, int], None] = _unobserved
+        self.on_conflict: Callable[[ChannelId], None] = _unobserved
+        self.read: Callable[[Inbound], Message | Receipt] = _unreadable
+        """How a channel reads an item; without it, each other body is a conflict."""
 
     async def accept(
         self,
@@ -91,14 +110,52 @@ class Inbox:
         self._gate.require_room()
         arrival = Arrival(channel, body, headers or {}, tuple(items))
         new = await self._store.run_batched(store_arrivals, arrival)
-        self.on_accepted(channel, new, len(items) - new)
+        known = len(items) - new
+        self.on_accepted(channel, new, known)
         self._wake(PROCESS)
+        if known:
+            await self._keep_conflicts(arrival)
         hit("inbox.before_acknowledge")
         return new
 
+    async def _keep_conflicts(self, arrival: Arrival) -> None:
+        """Keep what came under a known id and says something else; tell of it.
 
-def _unobserved(channel: ChannelId, new: int, duplicate: int) -> None:
-    del channel, new, duplicate
+        The same body is the same content. Of another body, only the item itself is
+        compared: a provider repeats an item among others than the first time. An item
+        that is its whole original differs by a single byte; of a part of a batch
+        counts what its channel reads, and what can't be read is like nothing else.
+        A receipt's id is made of what it says, so only messages are compared.
+
+        Outside of the first transaction, because it asks the channel, and before the
+        acknowledgement: if it fails, the provider comes again.
+        """
+        others = await self._store.read(partial(find_others, arrival=arrival))
+        for inbox_id, item in others:
+            (stored,) = await self._store.read(partial(load, ids=[inbox_id]))
+            again = _again(stored, item, arrival)
+            if not self._differ(stored, again):
+                continue
+            if await self._store.run(partial(keep_other, again=again)):
+                log.warning("inbox_conflict", channel=again.channel, item=again.id)
+                self.on_conflict(again.channel)
+
+    def _differ(self, stored: Inbound, again: Inbound) -> bool:
+        """Tell whether two items from different bodies say different things."""
+        if not (stored.part or again.part):
+            return True
+        try:
+            return self.read(stored) != self.read(again)
+        except Exception:  # noqa: BLE001 (plugin code; we keep what it can't read)
+            return True
+
+
+def _unobserved(*seen: object) -> None:
+    del seen
+
+
+def _unreadable(inbound: Inbound) -> NoReturn:
+    raise NotImplementedError(inbound.id)
 
 
 def store_arrivals(connection: Connection, arrivals: Sequence[Arrival]) -> list[int]:
@@ -180,7 +237,7 @@ def _record(
 ) -> None:
     """Put what was accepted on the record, with the salted digest of its original."""
     digests = {
-        original["id"]: hashlib.sha256(original["salt"] + original["body"]).hexdigest()
+        original["id"]: _digest(original["salt"], original["body"])
         for original in originals
     }
     audit.record(
@@ -199,6 +256,10 @@ def _record(
             for row in new
         ),
     )
+
+
+def _digest(salt: bytes, body: bytes) -> str:
+    return hashlib.sha256(salt + body).hexdigest()
 
 
 def _drop_unused(
@@ -220,6 +281,69 @@ def _count(originals: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[i
     for row in new:
         counts[row["original_id"]] += 1
     return list(counts.values())
+
+
+def find_others(connection: Connection, arrival: Arrival) -> list[tuple[InboxId, Item]]:
+    """Find the messages that ``arrival`` brings again in a body unlike the first."""
+    items = {
+        _storable(item.external_id): item
+        for item in arrival.items
+        if item.kind is ItemKind.MESSAGE
+    }
+    table = schema.inbox
+    rows = connection.execute(
+        select(table.c.id, table.c.external_id)
+        .join(schema.original)
+        .where(
+            table.c.channel == arrival.channel,
+            table.c.external_id.in_(list(items)),
+            schema.original.c.body != arrival.body,
+        )
+    )
+    return [(InboxId(row.id), items[row.external_id]) for row in rows]
+
+
+def _again(stored: Inbound, item: Item, arrival: Arrival) -> Inbound:
+    """Return what came again, in all but its content the item we have."""
+    original = replace(stored.original, body=arrival.body, headers=arrival.headers)
+    part, sender = _storable(item.part), _storable(item.sender)
+    return replace(stored, kind=item.kind, part=part, sender=sender, original=original)
+
+
+_INSERT_OTHER = Insertion(schema.original, only_new=True)
+
+
+def keep_other(connection: Connection, again: Inbound) -> bool:
+    """Keep another original of a stored item, on the record; False if we have it.
+
+    Its id is derived from the item and the content, so a repetition finds it there. It
+    shares the first one's salt: without that, nothing on record tells the content.
+    """
+    salt = connection.execute(
+        select(schema.original.c.salt)
+        .join(schema.inbox)
+        .where(schema.inbox.c.id == again.id)
+    ).scalar_one()
+    digest = _digest(salt, again.original.body)
+    original_id = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{again.id} {digest}"))
+    row = {
+        "id": original_id,
+        "channel": again.channel,
+        "body": again.original.body,
+        "headers": orjson.dumps(dict(again.original.headers)).decode(),
+        "salt": salt,
+        "received_at": now(connection),
+    }
+    if _INSERT_OTHER.execute(connection, [row]) == 0:
+        return False
+    event = Event(
+        action="inbox.conflict",
+        subject=again.id,
+        actor=f"channel:{again.channel}",
+        data={"original": original_id, "digest": digest},
+    )
+    audit.record(connection, event)
+    return True
 
 
 _LOAD = select(

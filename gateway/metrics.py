@@ -27,6 +27,12 @@ class Metrics:
         )
         # Looking a label up costs more than counting.
         self._accepted = cache(self.accepted.labels)
+        self.conflicts = Counter(
+            "gateway_intake_conflicts",
+            "Known ids under which other content came",
+            ["channel"],
+            registry=self.registry,
+        )
         self.refused = Counter(
             "gateway_intake_refused",
             "Requests refused at the web edge",
@@ -80,6 +86,10 @@ class Metrics:
             self._accepted(channel, "new").inc(new)
         if known:
             self._accepted(channel, "known").inc(known)
+
+    def count_conflict(self, channel: ChannelId) -> None:
+        """Count other content under a known id."""
+        self.conflicts.labels(channel).inc()
 
     def set_queue(self, queue: str, depth: QueueDepth) -> None:
         """Show how deep a queue is."""

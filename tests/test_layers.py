@@ -158,6 +158,34 @@ def test_plugin_is_named_and_licensed_as_the_others(folder: Path):
     assert licence == project["license"].split(" AND ")[0]
 
 
+@each_plugin
+def test_licence_comes_along(folder: Path):
+    """The text of the licence is packed, and where the data of others come from."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    first, *others = project["license"].split(" AND ")
+    title = {"EUPL-1.2": "EUROPEAN UNION", "GPL-3.0-or-later": "GNU GENERAL"}[first]
+    origins = [
+        str(file.relative_to(folder))
+        for name in ("ATTRIBUTION.md", "ORIGIN.md")
+        for file in folder.glob(f"src/gateway_*/**/{name}")
+    ]
+
+    assert ["LICENSE", *origins] == project["license-files"]
+    assert (folder / "LICENSE").read_text().strip().startswith(title)
+    assert bool(others) == bool(origins)
+
+
+@each_plugin
+def test_readme_names_the_licences(folder: Path):
+    """Who reads the manual knows under which licences the plugin comes."""
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    readme = (folder / "README.md").read_text()
+
+    # Prose writes "CC BY 4.0" for CC-BY-4.0.
+    plain = readme + readme.replace("CC BY ", "CC-BY-")
+    assert [] == [x for x in project["license"].split(" AND ") if x not in plain]
+
+
 def _complaints(folder: Path, rules: dict[str, dict[str, str]]) -> Iterator[str]:
     """Yield what is wrong with a plugin's account of the rules; believe nothing."""
     for rule, account in rules.items():

@@ -300,7 +300,7 @@ class PluginHost:
     async def identify(self, message: Message) -> Contact | None:
         """Return the first plugin's word on who the sender is."""
         for call in self._identifiers:
-            answer = await call(message)
+            answer = await call(message, _can_be_stored)
             if answer is not None and not isinstance(answer, Failed):
                 return answer
         return None
@@ -366,6 +366,12 @@ def _same_message(before: Message, after: Message) -> None:
     ]
     if changed:
         raise Nonsense(f"changed {', '.join(changed)}")
+
+
+def _can_be_stored(contact: Contact) -> None:
+    texts = (contact.id, contact.name, *map(str, contact.addresses))
+    if not contact.id or "\x00" in "".join(texts):
+        raise Nonsense("contact: no id, or NUL in a text")
 
 
 def _evidence_within(message: Message, verdict: Verdict) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pure_magic_rs import MagicDb
 
-from gateway.attachments import HEAD_BYTES, is_active, media_type_of
+from gateway.attachments import HEAD_BYTES, media_type_of
 
 DATA = Path(__file__).parent / "data"
 EXPECTED = list(
@@ -24,19 +24,6 @@ def test_type_by_content(row):
     head = (DATA / row["file"]).read_bytes()[:HEAD_BYTES]
 
     assert row["media_type"] == media_type_of(MAGIC, head)
-
-
-@pytest.mark.parametrize("row", EXPECTED, ids=lambda row: row["file"])
-def test_active_content(row):
-    """What a browser would run or style is known as active."""
-    assert (row["active"] == "yes") is is_active(row["media_type"])
-
-
-def test_active_whatever_its_writing():
-    """Case and parameters of a media type hide nothing."""
-    assert is_active("Image/SVG+XML; charset=utf-8")
-    assert is_active("application/xhtml+xml")
-    assert not is_active("application/vnd.openxmlformats-officedocument.xmlish")
 
 
 def test_every_file_is_expected():

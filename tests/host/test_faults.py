@@ -11,6 +11,7 @@ from gateway.host import PluginHost, Timeouts
 from gateway.host.guard import FAILURES, PAUSE_SECONDS
 from gateway.model import (
     Action,
+    Address,
     Assignment,
     Contact,
     Event,
@@ -274,9 +275,20 @@ async def test_route_nonsense(enable, answering, message, nonsense):
     assert await host.route(message) == ASSIGNMENT
 
 
-async def test_identify_nonsense(enable, answering, message):
-    """A contact with a wrong field is none."""
-    host = enable(bad=answering("identify_contact", Contact(id=7)))
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        Contact(id=7),
+        Contact(id=""),
+        Contact(id="c\x00"),
+        Contact(id="c", name="\x00"),
+        Contact(id="c", addresses=(Address("tel", "\x00"),)),
+    ],
+    ids=str,
+)
+async def test_identify_nonsense(enable, answering, message, nonsense):
+    """A contact with a wrong field, or one that no database takes, is none."""
+    host = enable(bad=answering("identify_contact", nonsense))
 
     assert await host.identify(message) is None
 

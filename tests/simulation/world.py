@@ -26,7 +26,7 @@ from gateway.app import Gateway, Parts
 from gateway.channel import Channel, ChannelType
 from gateway.config import Document, NoConfig, Section, load
 from gateway.connector import Connector, ConnectorType
-from gateway.errors import DeliveryError, StoreError, StoreUnavailable
+from gateway.errors import DeliveryError, StaleClaim, StoreError, StoreUnavailable
 from gateway.host import PluginHost
 from gateway.model import (
     Action,
@@ -101,28 +101,51 @@ class VirtualClock:
 
 @dataclass
 class Chaos:
-    """How often things go wrong, until somebody heals the world."""
+    """How often things go wrong, until somebody heals the world.
+
+    ``fenced`` counts commits after a stall that came too late: the job was another's.
+    """
 
     chance: random.Random
     store: float
     transport: float
     healed: bool = False
+    fenced: int = 0
 
     def strikes(self, probability: float) -> bool:
         return not self.healed and self.chance.random() < probability
 
 
 class InlineStore(Store):
-    """The real units of work, grouped and committed on the loop, with faults."""
+    """One node's way to the database: the real units, committed on the loop, faulty."""
 
-    def __init__(self, engines: Engines, clock: VirtualClock, chaos: Chaos) -> None:
+    def __init__(
+        self, engines: Engines, clock: VirtualClock, chaos: Chaos, *, alone: bool
+    ) -> None:
         self._engines = engines
         self._clock = clock
         self._seal = audit.seal
         self._chaos = chaos
+        self._alone = alone
         self._waiting: list[_Unit] = []
+        self._stalled_until = 0.0
+        self._late = False
         self.on_group = lambda size: None
         self.on_events = lambda events: None
+
+    @property
+    def dialect(self) -> str:
+        """Tell the gateway whether it must reckon with other nodes."""
+        return "sqlite" if self._alone else "postgresql"
+
+    def stall(self, seconds: float) -> None:
+        """Let nothing through for a while; what was on its way comes after."""
+        self._stalled_until = self._clock.monotonic() + seconds
+        self._late = True
+
+    @property
+    def _stalled_for(self) -> float:
+        return max(0.0, self._stalled_until - self._clock.monotonic())
 
     def _submit(self, work, item, *, batched):
         loop = asyncio.get_running_loop()
@@ -133,11 +156,18 @@ class InlineStore(Store):
         return future
 
     def _flush(self) -> None:
+        if self._stalled_for:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._stalled_for, self._flush)
+            return
         group, self._waiting = self._waiting, []
         if self._chaos.strikes(self._chaos.store):
             _settle([_Outcome(u, error=StoreUnavailable("down")) for u in group])
             return
         outcomes = self.commit(group)
+        if self._late:
+            self._late = False
+            self._chaos.fenced += sum(isinstance(o.error, StaleClaim) for o in outcomes)
         if self._chaos.strikes(self._chaos.store):
             # Committed, but nobody is told: the outcome of COMMIT is unknown.
             lost = StoreUnavailable("connection lost during COMMIT")
@@ -145,7 +175,7 @@ class InlineStore(Store):
         _settle(outcomes)
 
     async def read(self, work):
-        await asyncio.sleep(0)
+        await asyncio.sleep(self._stalled_for)
         if self._chaos.strikes(self._chaos.store):
             raise StoreUnavailable("down")
         return self._read(work)
@@ -159,7 +189,7 @@ class City:
     acknowledged: set[str] = field(default_factory=set)
     effects: Counter[tuple[str, str]] = field(default_factory=Counter)
     unknown: Counter[tuple[str, str]] = field(default_factory=Counter)
-    crashed: int = 0
+    interrupted: int = 0
     arrivals: list[tuple[str, str]] = field(default_factory=list)
 
     async def take(self, target: str, key: str, message: str) -> Receipt:
@@ -256,14 +286,19 @@ def plugin(city: City) -> Plugin[NoConfig]:
 
 @dataclass
 class World:
-    """One run: a database that outlives the daemons that work on it."""
+    """One run: a database that outlives the daemons that work on it.
+
+    ``alone``: one daemon at a time. Otherwise one that stalls has a successor, and
+    wakes up as a zombie: what it still wants to record is no longer its business.
+    """
 
     seed: int
     folder: Path
     loop: asyncio.AbstractEventLoop
     chaos: Chaos
     city: City
-    store: InlineStore
+    engines: Engines
+    alone: bool
 
     @classmethod
     def make(cls, seed: int, folder: Path, loop: asyncio.AbstractEventLoop) -> World:
@@ -281,20 +316,49 @@ class World:
         engines = Engines(
             write=engine, read=engine, writers=0, merge=True, close=engine.dispose
         )
-        store = InlineStore(engines, VirtualClock(loop), chaos)
-        return cls(seed, folder, loop, chaos, City(chaos), store)
+        alone = chance.choice([True, False])
+        return cls(seed, folder, loop, chaos, City(chaos), engines, alone)
+
+    def node(self) -> InlineStore:
+        """Connect one more daemon to the database."""
+        clock = VirtualClock(self.loop)
+        return InlineStore(self.engines, clock, self.chaos, alone=self.alone)
 
     async def live(self) -> None:
-        """Let citizens write, daemons crash and restart; then heal, and wait."""
-        citizens = asyncio.ensure_future(self._citizens())
-        for _ in range(self.chaos.chance.randrange(4)):
-            self.city.crashed += 1
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.chaos.chance.uniform(1, 40)):
-                    await self._daemon(None)
-        await self._daemon(citizens)
+        """Let citizens write, daemons crash, stall and restart; then heal, and wait."""
+        chance = self.chaos.chance
+        others = [asyncio.ensure_future(self._citizens())]
+        for _ in range(chance.randrange(4)):
+            self.city.interrupted += 1
+            store, healthy = self.node(), chance.uniform(1, 40)
+            daemon = asyncio.ensure_future(self._daemon(None, store))
+            if self.alone or chance.choice([True, False]):
+                await self._killed(daemon, healthy)
+            else:
+                others.append(await self._stalled(daemon, store, healthy))
+        await self._daemon(asyncio.gather(*others), self.node())
 
-    async def _daemon(self, until: asyncio.Future | None) -> None:
+    async def _stalled(
+        self, daemon: asyncio.Future, store: InlineStore, healthy: float
+    ) -> asyncio.Future:
+        """Stall a daemon at work, mostly beyond its leases; return the rest of it."""
+        chance = self.chaos.chance
+        await asyncio.sleep(healthy)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(30):
+                while not self.gateway.crew._held:
+                    await asyncio.sleep(0.05)
+        seconds = chance.uniform(10, 240)
+        store.stall(seconds)
+        awake = chance.uniform(1, 20)
+        return asyncio.ensure_future(self._killed(daemon, seconds + awake))
+
+    async def _killed(self, daemon: asyncio.Future, after: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(after):
+                await daemon
+
+    async def _daemon(self, until: asyncio.Future | None, store: InlineStore) -> None:
         """Run one daemon; killed without ceremony by a time-out."""
         path = self.folder / "gateway.toml"
         document = Document.read(path)
@@ -303,7 +367,7 @@ class World:
         settings = load(document, kinds_of(host))
         host.known_services = frozenset(settings.services)
         parts = Parts(
-            clock=VirtualClock(self.loop), chance=self.chaos.chance, store=self.store
+            clock=VirtualClock(self.loop), chance=self.chaos.chance, store=store
         )
         gateway = Gateway(settings, host, parts)
         async with contextlib.AsyncExitStack() as stack:
@@ -338,7 +402,11 @@ class World:
                 await asyncio.sleep(5)
 
     def _open_jobs(self) -> int:
-        return len(self.store._read(lambda c: c.execute(schema.job.select()).all()))
+        return len(self.read(lambda c: c.execute(schema.job.select()).all()))
+
+    def read(self, work):
+        """Look at the database, from outside of every daemon."""
+        return self.node()._read(work)
 
     async def _citizens(self) -> None:
         await asyncio.sleep(0.2)
@@ -387,7 +455,7 @@ def run(seed: int, folder: Path) -> tuple[World, list[str]]:
             world = World.make(seed, folder, loop)
             loop.run_until_complete(world.live())
             broken = judge(world)
-            world.store._engines.close()
+            world.engines.close()
             return world, broken
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
@@ -396,7 +464,7 @@ def run(seed: int, folder: Path) -> tuple[World, list[str]]:
 
 def judge(world: World) -> list[str]:
     """Hold the city's ledger against the database."""
-    return world.store._read(lambda c: list(_broken(c, world.city)))
+    return world.read(lambda c: list(_broken(c, world.city)))
 
 
 def _broken(connection, city: City) -> Iterator[str]:
@@ -422,6 +490,12 @@ def _broken(connection, city: City) -> Iterator[str]:
             yield f"I4: numbers of {year} have gaps or doubles: {mine}"
     if (found := audit.verify(connection)).broken_at is not None:
         yield f"I7: {found.reason}"
+    sent = connection.execute(
+        schema.event.select().where(schema.event.c.action == "delivery.sent")
+    )
+    recorded = Counter(json.loads(row.data)["delivery"] for row in sent)
+    if twice := [delivery for delivery, times in recorded.items() if times > 1]:
+        yield f"I7: on record as sent more than once: {twice}"
     if jobs.depths(connection) and any(
         d.open for d in jobs.depths(connection).values()
     ):
@@ -430,7 +504,7 @@ def _broken(connection, city: City) -> Iterator[str]:
 
 def _broken_order(connection, city: City) -> Iterator[str]:
     """Where nothing went wrong, each case's messages arrived as they were written."""
-    if city.chaos.store or city.chaos.transport or city.crashed:
+    if city.chaos.store or city.chaos.transport or city.interrupted:
         return
     said = connection.execute(
         schema.message.select()
@@ -455,6 +529,6 @@ def _broken_deliveries(connection, city: City) -> Iterator[str]:
             yield f"I4: {row.target} {row.id} ends as {row.state}"
         if target in {"keyed", "queryable"} and effects > 1:
             yield f"I5: {row.target} {row.id} took effect {effects} times"
-        clean = not (city.chaos.store or city.crashed)
+        clean = not (city.chaos.store or city.interrupted)
         if clean and effects > 1 + extra:
             yield f"I5: {row.target} {row.id}: {effects} effects, {extra} unknown"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import aiohttp
+import orjson
 import pytest
 from small_city import Outside, small_city
 
 from gateway.cli.opened import ACTOR
 from gateway.errors import AttachmentError, DeliveryError
-from gateway.model import Action, Assignment, Message, ServiceId, Verdict
+from gateway.model import Action, Assignment, Item, Message, ServiceId, Verdict
 from gateway.plugin import NoConfig, Plugin, hookimpl
 from gateway.store import schema
 
@@ -30,14 +31,6 @@ class Strict(Plugin[NoConfig]):
             return None
         service = ServiceId("strade")
         return Assignment(service=service, reason="buca", source="strict")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request) -> str:
-    """Each story is told on both databases."""
-    if request.param == "sqlite":
-        return "sqlite:///gateway.db"
-    return str(request.getfixturevalue("postgresql"))
 
 
 async def test_report_reaches_its_office_and_the_citizen_gets_a_number(tmp_path, url):
@@ -343,6 +336,32 @@ async def test_same_message_twice_has_one_effect(tmp_path, url):
         await city.settle()
 
         assert 1 == len(city.outside.handovers)
+        assert 1 == len(await city.rows(schema.original))
+
+
+async def test_other_content_under_a_known_id_is_counted_and_goes_nowhere(tmp_path):
+    """The office gets what came first; the metrics tell of what came after."""
+    async with small_city(tmp_path) as city, aiohttp.ClientSession() as http:
+        await city.say(text="ciao")
+        city._count -= 1
+        await city.say(text="arrivederci")
+        await city.settle()
+
+        assert ["ciao"] == [h.message.text for h in city.outside.handovers]
+        assert 2 == len(await city.rows(schema.original))
+        async with http.get(f"{city.url}/metrics") as response:
+            text = await response.text()
+        assert 'gateway_intake_conflicts_total{channel="phone"} 1.0' in text
+
+
+async def test_channel_says_whether_a_part_is_the_same(tmp_path):
+    """Of a part, batched anew, counts what its own channel reads."""
+    item = Item(external_id="m1", sender="anna", part="first")
+    async with small_city(tmp_path) as city:
+        for batch in ("one", "two"):
+            body = orjson.dumps({"from": "anna", "text": "ciao", "batch": batch})
+            await city.gateway.inbox.accept("phone", body, [item])
+
         assert 1 == len(await city.rows(schema.original))
 
 

@@ -195,6 +195,28 @@ def test_quote_that_is_no_message_id_is_left_out(
 
 
 @pytest.mark.parametrize(
+    "media_type",
+    ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "text/plain"],
+)
+def test_no_enclosure_is_shown_inline(
+    handover: Callable[..., Handover],
+    settings: Callable[..., EmailSettings],
+    media_type: str,
+) -> None:
+    """What a program would run or style is a file to be saved; we write the text."""
+    contents = [(_enclosure("a", media_type), b"<script/>")]
+    mail = _read(render_handover(handover(), TO, settings(), contents))
+
+    text, enclosed = mail.iter_parts()
+    assert "text/plain" == text.get_content_type()
+    assert "<script/>" not in _text(mail)
+    assert (media_type, "attachment") == (
+        enclosed.get_content_type(),
+        enclosed.get_content_disposition(),
+    )
+
+
+@pytest.mark.parametrize(
     ("media_type", "expected"),
     [
         ("image/jpeg", "image/jpeg"),

@@ -17,6 +17,7 @@ import pytest
 import structlog
 from aiohttp.test_utils import TestServer
 from gateway_whatsapp import WhatsAppChannel, WhatsAppConfig
+from gateway_whatsapp.parse import parse
 from gateway_whatsapp.simulator import CloudApiSimulator
 
 from gateway import audit
@@ -170,8 +171,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def real_inbox(store: Store, tmp_path: Path) -> Inbox:
-    """The gateway's inbox on that store."""
-    return Inbox(store, DiskGate(tmp_path, 0, SystemClock()), lambda queue: None)
+    """The gateway's inbox on that store, with our way to read."""
+    inbox = Inbox(store, DiskGate(tmp_path, 0, SystemClock()), lambda queue: None)
+    inbox.read = parse
+    return inbox
 
 
 @pytest.fixture

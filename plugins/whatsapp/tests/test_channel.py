@@ -17,6 +17,7 @@ from gateway.store import schema
 
 SECRET = b"testappsecret"
 TEXT = "inbound/pywa_message__text.json"
+STATUS = "inbound/pywa_message_status__sent.json"
 TOKEN = "parola d'ordine"
 
 
@@ -65,6 +66,13 @@ async def ids(store) -> list[str]:
     return sorted(row.external_id for row in found)
 
 
+async def events(store) -> list[str]:
+    """Return what was put on the record, in its order."""
+    table = schema.event
+    found = await store.read(lambda c: c.execute(table.select()).all())
+    return [row.action for row in sorted(found, key=lambda row: row.seq)]
+
+
 async def test_stored_before_acknowledged(channel, real, post, body, store):
     """When Meta gets its 200, the raw original is in the database."""
     answer = await post(real, body)
@@ -93,6 +101,23 @@ async def test_same_message_twice_in_one_webhook(real, post, fixture, store):
 
     assert (200, "accepted\n") == answer
     assert ["wamid.xyzxyz"] == await ids(store)
+
+
+async def test_other_words_under_a_known_id(real, post, fixture, store):
+    """Batched anew it is the same message; with other words both are kept."""
+    payload = fixture(TEXT)
+    await post(real, json.dumps(payload).encode())
+    for entry in fixture(STATUS)["entry"]:
+        payload["entry"].insert(0, entry)
+    await post(real, json.dumps(payload).encode())
+    before = await events(store)
+
+    payload["entry"][-1]["changes"][0]["value"]["messages"][0]["text"]["body"] += "!"
+    answer = await post(real, json.dumps(payload).encode())
+
+    assert (200, "accepted\n") == answer
+    assert ["inbox.accepted"] * 2 == before
+    assert [*before, "inbox.conflict"] == await events(store)
 
 
 async def test_poison_is_stored(real, post, store):
