@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from figures import Figure
+from plans import kept_plans
 from processes import ROOT
 from rich.console import Console
 from rich.table import Table
 
 PAGE = ROOT / "docs" / "performance.md"
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 HEAD = ("name", "ours", "reference", "ratio", "spread", "promise", "reached")
 
 
@@ -28,11 +28,17 @@ def show(figures: Sequence[Figure]) -> None:
 
 
 def keep(figures: Sequence[Figure]) -> None:
-    """Put the figures into the page, between its two marks."""
-    text = PAGE.read_text()
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    PAGE.write_text(f"{before}{BEGIN}\n{_markdown(figures)}\n{END}{after}")
+    """Put figures and plans into the page, each between its two marks."""
+    plans = [f"{name}:\n\n```text\n{each}\n```" for name, each in kept_plans().items()]
+    page = _between(PAGE.read_text(), "figures", _markdown(figures))
+    PAGE.write_text(_between(page, "plans", "\n\n".join(plans)))
+
+
+def _between(page: str, name: str, text: str) -> str:
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, rest = page.split(begin, 1)
+    after = rest.split(end, 1)[1]
+    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def _markdown(figures: Sequence[Figure]) -> str:

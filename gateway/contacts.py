@@ -120,7 +120,8 @@ def find_conversations(
     table = schema.conversation
     rows = connection.execute(
         select(table.c.id, table.c.channel, table.c.contact_id).where(
-            table.c.contact_id.in_(set(contact_ids))
+            table.c.channel.in_({message.channel for message in messages}),
+            table.c.contact_id.in_(set(contact_ids)),
         )
     )
     known: dict[tuple[str, str], str] = {

@@ -28,6 +28,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     or_,
     select,
     text,
@@ -170,6 +171,8 @@ _CLAIM = {
     )
     for dialect, locking in (("sqlite", ""), ("postgresql", "FOR UPDATE SKIP LOCKED"))
 }
+# A literal, as above.
+_running = job.c.state == literal_column(f"'{RUNNING}'")
 _held = and_(
     job.c.id == bindparam("claim_id"),
     job.c.fence == bindparam("claim_fence"),
@@ -483,7 +486,7 @@ def release(connection: Connection, owner: str) -> int:
     """Give back what ``owner`` still holds, at a graceful stop; return how many."""
     rows = connection.execute(
         update(job)
-        .where(job.c.owner == owner, job.c.state == RUNNING)
+        .where(job.c.owner == owner, _running)
         .values(
             state=READY,
             owner=None,
@@ -507,7 +510,7 @@ def recover(connection: Connection, *, alone_as: str | None = None) -> int:
         gone = or_(gone, job.c.owner != alone_as)
     rows = connection.execute(
         update(job)
-        .where(job.c.state == RUNNING, gone)
+        .where(_running, gone)
         .values(
             state=READY,
             owner=None,

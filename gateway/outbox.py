@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, false, insert, or_, select, update
 
 from gateway import audit, cases, identity, jobs, messages
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
@@ -430,10 +430,12 @@ def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) -> list[
 
 def _find(connection: Connection, receipt: Receipt) -> str | None:
     table = schema.delivery
-    conditions = [table.c.id == receipt.delivery_id]
-    if receipt.external_id:
-        conditions.append(table.c.external_id == receipt.external_id)
-    found = connection.execute(select(table.c.id).where(or_(*conditions)))
+    names = (
+        (table.c.id, receipt.delivery_id),
+        (table.c.external_id, receipt.external_id),
+    )
+    conditions = [column == name for column, name in names if name]
+    found = connection.execute(select(table.c.id).where(or_(false(), *conditions)))
     return found.scalars().first()
 
 

@@ -96,7 +96,7 @@ async def test_compressed_body_is_refused(client):
     assert 415 == (await client.post(URL, data=b"x", headers=headers)).status
 
 
-async def test_slow_body_is_refused(client, served, monkeypatch):
+async def test_slow_body_is_refused(served, monkeypatch):
     """Who sends a body drop by drop is shown the door: 408."""
     monkeypatch.setattr(edge, "_REQUEST_SECONDS", 0.05)
 
@@ -105,7 +105,8 @@ async def test_slow_body_is_refused(client, served, monkeypatch):
         await asyncio.sleep(5)
         yield b"x"
 
-    assert 408 == (await client.post(URL, data=drops())).status
+    async with TestClient(TestServer(served.app())) as client:
+        assert 408 == (await client.post(URL, data=drops())).status
 
 
 async def test_refusal_of_a_channel_is_passed_on_and_counted(client, served):

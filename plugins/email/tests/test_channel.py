@@ -55,10 +55,23 @@ async def test_waiting_mail_is_stored_with_place_and_sender(
         await inbox.wait_for(1)
 
     [item] = inbox.items
-    folder, validity, uid = item.external_id.split(":")
-    assert (folder, validity.isdigit(), uid) == ("INBOX", True, "101")
+    place, validity, uid = item.external_id.rsplit(":", 2)
+    assert (place, validity.isdigit(), uid) == (f"{URP}/INBOX", True, "101")
     assert item.sender == "mailto:a1@example.it"
     assert [_mail(1)] == list(inbox.originals.values())
+
+
+async def test_another_account_is_another_mailbox(
+    server: MailServer, channel: MakeChannel, inbox: Any, state: Any, until: Until
+) -> None:
+    """Numbers say nothing across accounts: Dovecot makes UIDVALIDITY of the time."""
+    for account in (URP, "strade@comune.test"):
+        await server.deliver(account, _mail(1))
+        async with _receiving(channel(port=server.imap_port, username=account)):
+            await inbox.wait_for(len(state.values) + 1)
+            await until(lambda: len(state.values) == len(inbox.items))
+
+    assert len(inbox.items) == 2
 
 
 async def test_new_mail_is_pushed(
@@ -166,7 +179,7 @@ async def test_renumbered_folder_is_read_again(
     server: MailServer, channel: MakeChannel, inbox: Any, state: Any
 ) -> None:
     """Another UIDVALIDITY makes the cursor void: nothing is missed."""
-    key = "imap:posta:INBOX"
+    key = f"imap:posta:{URP}/INBOX"
     await state.put(key, {"uid_validity": 1, "uid": 5_000})
     await server.deliver(URP, _mail(1))
     async with _receiving(channel(port=server.imap_port)):

@@ -24,7 +24,6 @@ def test_any_active_secret_will_do(secrets):
 @pytest.mark.parametrize(
     "header",
     [
-        None,
         "",
         "sha256=",
         SIGNED.removeprefix("sha256="),

@@ -180,14 +180,19 @@ class EmailChannel(Channel[EmailChannelConfig]):
         raw = await mailbox.fetch(uid, sizes.get(uid, 0))
         if raw is None:
             return False
-        external_id = f"{self.config.folder}:{mailbox.uid_validity}:{uid}"
+        external_id = f"{self._place}:{mailbox.uid_validity}:{uid}"
         item = Item(external_id=external_id, sender=sender_of(raw))
         await self.context.inbox.accept(self.id, raw, [item])
         return True
 
     @property
+    def _place(self) -> str:
+        """Name what a UIDVALIDITY is of: elsewhere the same numbers mean others."""
+        return f"{self.config.username}/{self.config.folder}"
+
+    @property
     def _cursor_key(self) -> str:
-        return f"imap:{self.id}:{self.config.folder}"
+        return f"imap:{self.id}:{self._place}"
 
     async def _cursor(self, mailbox: Mailbox) -> int:
         """Return the last UID that is done; 0 if the server has renumbered."""

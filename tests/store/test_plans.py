@@ -1,0 +1,102 @@
+"""No statement of the stream looks through a table: an index leads to each row.
+
+A table that is looked through is quick as long as it is small, and then no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+
+import pytest
+from small_city import small_city
+from sqlalchemy import Connection, Engine, event, text
+
+from gateway.errors import DeliveryError
+from gateway.model import Item
+from gateway.store import schema
+
+VERBS = re.compile(r"\s*(SELECT|UPDATE|DELETE|INSERT)\b")
+# What is looked through is no table of ours, or an index that holds just what is meant.
+NO_TABLE = re.compile(r" VIRTUAL TABLE | CONSTANT ROW|^SCAN \(| ix_job_(running|due)\b")
+OUTSIDE = str(schema.job.select())  # how the city of the tests looks at open work
+
+# One row, or one for each plugin, year or mailbox: there is nothing to look through.
+SMALL = {"chain", "counter", "plugin_state", "lease", "alembic_version"}
+
+
+@pytest.fixture
+def statements() -> Iterator[dict[str, tuple | dict]]:
+    """What is executed, each statement once, with parameters of one execution."""
+    seen: dict[str, tuple | dict] = {}
+
+    def note(  # noqa: PLR0917 (SQLAlchemy's signature)
+        connection, cursor, statement, parameters, context, executemany
+    ):
+        if VERBS.match(statement) and statement != OUTSIDE:
+            one = parameters[0] if executemany else parameters
+            seen.setdefault(statement, one)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+def scans(connection: Connection, statement: str, parameters: tuple | dict) -> set[str]:
+    """Return the tables that a statement looks through."""
+    if connection.dialect.name == "sqlite":
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        details = [row[3] for row in rows if not NO_TABLE.search(row[3])]
+        return {each.split()[1] for each in details if each.startswith("SCAN ")}
+    tree = connection.exec_driver_sql(
+        f"EXPLAIN (FORMAT JSON) {statement}", parameters
+    ).scalar_one()
+    return set(looked_through(tree[0]["Plan"]))
+
+
+def looked_through(node: dict) -> Iterator[str]:
+    """Return the tables below a node of PostgreSQL's plan that have no way in."""
+    if node["Node Type"] == "Seq Scan":
+        yield node["Relation Name"]
+    for child in node.get("Plans", ()):
+        yield from looked_through(child)
+
+
+async def test_every_row_is_reached_by_an_index(tmp_path, url, statements):
+    """Texts, a repetition, files, a retry, receipts, an answer: no table is scanned."""
+    async with small_city(tmp_path, url=url) as city:
+        city.outside.files = {"f": [b"a file"]}
+        city.outside.faults = [DeliveryError("busy", "no", retryable=True)]
+        await city.say(text="una buca", files=["f"])
+        await city.settle()
+        await city.say(text="ancora la buca")
+        await city.say(sender="bea", text="un lampione")
+        await city.settle()
+        again = Item(external_id="m1", sender="anna")
+        await city.gateway.inbox.accept("phone", b'{"from": "anna"}', [again])
+        sent = city.outside.notices[0].delivery_id
+        await city.report("delivered", of=f"sent-{sent}")
+        handed = city.outside.handovers[0].delivery_id
+        await city.say(
+            channel="mail",
+            sender="urp@office",
+            text="fatto",
+            references=[f"<{handed}@office>"],
+        )
+        await city.settle()
+        await asyncio.sleep(0.2)  # a tick and a claim of nothing
+
+        def look(connection: Connection) -> dict[str, set[str]]:
+            if connection.dialect.name == "postgresql":
+                # Small tables are looked through by choice: leave only who has to.
+                connection.execute(text("SET enable_seqscan = off"))
+            return {
+                statement: found
+                for statement, parameters in dict(statements).items()
+                if (found := scans(connection, statement, parameters) - SMALL)
+            }
+
+        assert {} == await city.gateway.store.read(look)
+
+    assert len(statements) > 40
