@@ -78,7 +78,7 @@ def get(url: str) -> bytes:
         return body
 
 
-def resident_bytes(pid: int, line: str = "VmRSS") -> int:
+def resident_bytes(pid: int | str, line: str = "VmRSS") -> int:
     """Return a process's resident memory; ``VmHWM`` is the highest it ever was."""
     for each in Path(f"/proc/{pid}/status").read_text().splitlines():
         if each.startswith(f"{line}:"):

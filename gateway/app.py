@@ -149,7 +149,7 @@ class Gateway:
         self.inbox.read = lambda inbound: self.channels[inbound.channel].parse(inbound)
         folder = data_folder(settings) / "attachments"
         self.attachments = AttachmentStore(folder, settings.attachments.max_bytes)
-        self.http = await stack.enter_async_context(_client())
+        self.http = await stack.enter_async_context(shared_client())
         self.host.bind(self._contexts())
         self._make_channels(stack)
         self._make_connectors(stack)
@@ -365,7 +365,7 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
         await task
 
 
-def _client() -> aiohttp.ClientSession:
+def shared_client() -> aiohttp.ClientSession:
     """Return the shared client: no proxy from the environment, no cookies kept."""
     return aiohttp.ClientSession(
         trust_env=False,

@@ -16,6 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from gateway.channel import RouteDef
 from gateway.deadline import Deadline
 from gateway.errors import StoreError
+from gateway.failpoints import hit
 from gateway.metrics import Metrics
 from gateway.model import ChannelId, HealthStatus
 
@@ -92,6 +93,10 @@ def guard(handler: Handler, channel: ChannelId, metrics: Metrics) -> Handler:
             return web.Response(status=503, text=text, headers=_RETRY_AFTER)
         if response.status >= web.HTTPBadRequest.status_code:
             metrics.refused.labels(channel, str(response.status)).inc()
+        # Here and not by aiohttp after us, so that a point can stand behind it.
+        await response.prepare(request)
+        await response.write_eof()
+        hit("web.after_acknowledge")
         return response
 
     return guarded

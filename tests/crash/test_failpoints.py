@@ -39,6 +39,7 @@ def test_points_stand_where_the_promises_need_them():
         "store.after_commit",
         "store.before_begin",
         "store.before_commit",
+        "web.after_acknowledge",
         "worker.after_claim",
         "worker.after_record",
     }
