@@ -6,6 +6,7 @@ refused (4xx). 503 with ``Retry-After`` says that nothing was accepted, come aga
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -93,9 +94,11 @@ def guard(handler: Handler, channel: ChannelId, metrics: Metrics) -> Handler:
             return web.Response(status=503, text=text, headers=_RETRY_AFTER)
         if response.status >= web.HTTPBadRequest.status_code:
             metrics.refused.labels(channel, str(response.status)).inc()
-        # Here and not by aiohttp after us, so that a point can stand behind it.
-        await response.prepare(request)
-        await response.write_eof()
+        # Here and not by aiohttp after us, so that a point can stand behind it. Who has
+        # gone meanwhile is aiohttp's business.
+        with contextlib.suppress(ConnectionError):
+            await response.prepare(request)
+            await response.write_eof()
         hit("web.after_acknowledge")
         return response
 

@@ -109,6 +109,40 @@ async def test_slow_body_is_refused(served, monkeypatch):
         assert 408 == (await client.post(URL, data=drops())).status
 
 
+@pytest.fixture
+async def port(served: Edge):
+    """The port of a server set up as the daemon's: who leaves cancels nothing."""
+    runner = web.AppRunner(served.app())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0][1]
+    await runner.cleanup()
+
+
+async def test_who_leaves_before_the_answer_is_no_error(port, served, caplog):
+    """Providers give up waiting: what came is accepted, and nobody is alarmed."""
+    gone, answered = asyncio.Event(), asyncio.Event()
+
+    async def behave(request: web.Request) -> web.Response:
+        await request.read()
+        request.task.add_done_callback(lambda _: answered.set())
+        await gone.wait()
+        return web.Response(text="accepted")
+
+    served.behave = behave
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST {URL} HTTP/1.1\r\nHost: gateway\r\nContent-Length: 1\r\n\r\nx"
+    writer.write(head.encode())
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.transport.abort()
+    await asyncio.sleep(0.05)
+    gone.set()
+    await asyncio.wait_for(answered.wait(), 5)
+
+    assert [] == [r for r in caplog.records if r.levelname in {"WARNING", "ERROR"}]
+
+
 async def test_refusal_of_a_channel_is_passed_on_and_counted(client, served):
     """What a channel refuses is a 4xx in the metrics too."""
     served.behave = raising(web.HTTPUnauthorized())
