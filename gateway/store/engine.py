@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -85,7 +86,28 @@ def _sqlite(url: URL, *, exclusive: bool) -> Engines:
         if lock is not None:
             lock.close()
 
-    return Engines(write=write, read=read, writers=1, merge=True, close=close)
+    return Engines(
+        write=write,
+        read=read,
+        writers=1,
+        merge=True,
+        close=close,
+        tidy=move_log if exclusive else None,
+    )
+
+
+def move_log(engine: Engine) -> None:
+    """Move what SQLite's log holds into the database file (a passive checkpoint).
+
+    By itself SQLite does so inside a commit, while the callers wait. What a reader
+    still needs stays for the next time; whatever fails here fails at a commit, too,
+    and is told there.
+    """
+    failed = engine.dialect.loaded_dbapi.Error
+    with contextlib.suppress(failed), engine.connect() as connection:
+        # Past SQLAlchemy, which would begin a transaction.
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def tune_writer(engine: Engine, *, checkpoint_pages: int) -> None:

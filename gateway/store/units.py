@@ -77,6 +77,8 @@ class Engines:
 
     ``writers`` threads run units; ``merge`` puts different functions into one
     transaction (right where there is a single writer, a deadlock risk elsewhere).
+    ``tidy`` is called in a database thread after ``tidy_units`` units, when their
+    callers have their outcomes: what it does keeps none of them waiting.
     """
 
     write: Engine
@@ -84,6 +86,8 @@ class Engines:
     writers: int
     merge: bool
     close: Callable[[], None]
+    tidy: Callable[[Engine], None] | None = None
+    tidy_units: int = 256
 
 
 class Store:
@@ -193,15 +197,23 @@ class Store:
 
     def _serve(self) -> None:
         """Commit groups until told to stop, and then what is left."""
-        going_on = True
+        going_on, since_tidy = True, 0
         while going_on:
             going_on = self._turns.get()
             while group := self._gather():
                 self.on_group(len(group))
                 for part in _partition(group, merge=self._engines.merge):
                     report(self.commit(part))
+                since_tidy += len(group)
+                if since_tidy >= self._engines.tidy_units:
+                    self._tidy()
+                    since_tidy = 0
                 if going_on and len(group) < GROUP_LIMIT:
                     break
+
+    def _tidy(self) -> None:
+        if self._engines.tidy is not None:
+            self._engines.tidy(self._engines.write)
 
     def _gather(self) -> list[_Unit]:
         """Take what is waiting now, up to the limit."""

@@ -30,7 +30,7 @@ from gateway.errors import StoreError
 from gateway.inbox import DiskGate, Inbox
 from gateway.model import ChannelId, Item
 from gateway.store import Store, schema
-from gateway.store.engine import tune_writer
+from gateway.store.engine import move_log, tune_writer
 from gateway.store.units import Engines
 
 CHANNEL = ChannelId("phone")
@@ -149,6 +149,8 @@ class Laboratory:
             writers=1,
             merge=True,
             close=lambda: None,
+            tidy=move_log if chance.random() < 0.5 else None,
+            tidy_units=chance.choice((1, 8, 32)),
         )
         store = OneConnection(engines, FrozenClock(), audit.seal)
         try:

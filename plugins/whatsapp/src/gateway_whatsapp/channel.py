@@ -72,14 +72,18 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
 
     async def _webhook(self, request: web.Request) -> web.StreamResponse:
         """Verify, split, store, then acknowledge."""
-        body = await _read(request)
+        try:
+            body = await request.read()
+        except web.RequestPayloadError:
+            raise web.HTTPBadRequest(text="the body is broken off\n") from None
         given = request.headers.get(signature.HEADER, "")
         if not signature.verify(body, given, self._secrets):
             raise web.HTTPUnauthorized(text="signature missing or wrong\n")
         found = split(body, self.config.phone_number_id)
         if not found.items:
             return web.Response(text=f"ignored: {', '.join(found.ignored)}\n")
-        headers = {signature.HEADER: given, "Content-Type": request.content_type}
+        kind = request.headers.get("Content-Type", "")
+        headers = {signature.HEADER: given, "Content-Type": kind}
         await self.context.inbox.accept(self.id, body, found.items, headers)
         return web.Response(text="accepted\n")
 
@@ -118,11 +122,3 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
     def health(self) -> Health:
         """Say how the last request to Meta went."""
         return self._api.health
-
-
-async def _read(request: web.Request) -> bytes:
-    """Return the raw body."""
-    try:
-        return await request.read()
-    except web.RequestPayloadError:
-        raise web.HTTPBadRequest(text="the body is broken off\n") from None

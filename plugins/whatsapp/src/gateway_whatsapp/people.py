@@ -64,6 +64,9 @@ def find_person(value: Payload, message: Payload) -> Person:
 
 def find_key(value: Any, message: Any) -> str:
     """Return the `Person.key` of who wrote ``message``, and no more: for the intake."""
+    stable = message.get("from_user_id") if isinstance(message, dict) else None
+    if isinstance(stable, str) and is_bsuid(stable):
+        return stable  # as `_identify` would find, after more of a search
     ids, _ = _identify(value, message)
     return _first_bsuid(ids) or (ids[0] if ids else "")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,7 +73,9 @@ class _Splitter:
         self.items.append(item)
 
     def read(self, webhook: Payload) -> None:
-        """Walk all entries and changes; plain values below, for speed.
+        """Walk all entries and changes.
+
+        Plain values and few calls from here on: each webhook waits for this.
 
         Raises:
             PayloadError: this is no webhook at all.
@@ -83,24 +84,25 @@ class _Splitter:
         if webhook.text("object") != _OBJECT:
             self.ignored["object"] = None
             return
-        for entry in webhook.items("entry"):
-            for path, change in self._each(entry.value, "changes", entry.path):
-                self._change(change, path)
+        entries = webhook.get("entry")
+        if not isinstance(entries.value, list):
+            entries.refuse("list")
+        for number, entry in enumerate(entries.value):
+            path = f"entry[{number}]"
+            for index, change in enumerate(self._members(entry, "changes", path)):
+                self._change(change, f"{path}.changes[{index}]")
 
-    def _each(self, parent: Any, key: str, path: str) -> Iterator[tuple[str, Any]]:
-        """Walk the list under ``key``, if there is one; anything else is poison."""
-        if not isinstance(parent, dict):
-            self.poison(path)
-            return
-        members = parent.get(key)
-        if members is None:
-            return
-        path = f"{path}.{key}"
-        if not isinstance(members, list):
-            self.poison(path)
-            return
-        for index, member in enumerate(members):
-            yield f"{path}[{index}]", member
+    def _members(self, parent: Any, key: str, path: str) -> list[Any]:
+        """Return the list under ``key``, if there is one; anything else is poison."""
+        if isinstance(parent, dict):
+            members = parent.get(key)
+            if isinstance(members, list):
+                return members
+            if members is None:
+                return []
+            path = f"{path}.{key}"
+        self.poison(path)
+        return []
 
     def _change(self, change: Any, path: str) -> None:
         try:
@@ -125,7 +127,8 @@ class _Splitter:
 
     def _parts(self, value: Any, path: str) -> None:
         """Note each part, or that it can't be told apart from others."""
-        for place, message in self._each(value, "messages", path):
+        for index, message in enumerate(self._members(value, "messages", path)):
+            place = f"{path}.messages[{index}]"
             if external_id := _id(message):
                 key = find_key(value, message)
                 sender = f"{SCHEME}:{key}" if key else external_id
@@ -133,7 +136,8 @@ class _Splitter:
                 self.items.append(item)
             else:
                 self.poison(place)
-        for place, status in self._each(value, "statuses", path):
+        for index, status in enumerate(self._members(value, "statuses", path)):
+            place = f"{path}.statuses[{index}]"
             try:
                 self._status(Payload(status, place))
             except PayloadError:
