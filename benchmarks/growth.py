@@ -40,8 +40,9 @@ from gateway.model import (
     ServiceId,
 )
 from gateway.outbox import Parcel, Sent, claim_parcels, queue_of, record_sent
+from gateway.outcome import Outcome
 from gateway.pipeline import Arrived, claim_arrived
-from gateway.records import City, Outcome, Recorder
+from gateway.records import City, Recorder
 from gateway.store import Store, open_store
 from gateway.store.migrate import prepare
 from gateway.texts import Texts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
@@ -171,6 +171,15 @@ def from_row(row: Any) -> Case:
         status=CaseStatus(row.status),
         opened_at=row.opened_at,
     )
+
+
+def load(connection: Connection, case_ids: Collection[str]) -> dict[str, Case]:
+    """Return cases by their ids."""
+    if not case_ids:
+        return {}
+    table = schema.cases
+    rows = connection.execute(select(table).where(table.c.id.in_(case_ids)))
+    return {row.id: from_row(row) for row in rows}
 
 
 def mark_answered(connection: Connection, case_ids: Sequence[str]) -> None:

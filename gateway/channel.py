@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.errors import AttachmentError
 from gateway.model import (
+    AddressChange,
     Attachment,
     ChannelId,
     Health,
@@ -76,7 +77,7 @@ class Channel(ABC, Generic[ConfigT]):
         """
 
     @abstractmethod
-    def parse(self, inbound: Inbound) -> Message | Receipt:
+    def parse(self, inbound: Inbound) -> Message | Receipt | AddressChange:
         """Read one stored item; pure.
 
         ``Message.id`` must be ``inbound.id``.

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from gateway import identity
-from gateway.model import Contact, Message
+from gateway import audit, identity
+from gateway.model import AddressChange, Contact, Event, Message
 from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
 
@@ -28,7 +28,8 @@ def find_contacts(connection: Connection, senders: Sequence[Sender]) -> list[str
     A plugin's word on who it is goes before any known address of the sender. The
     addresses not yet known are added to the contact, the others stay where they are.
     """
-    stored = _stored(connection, senders)
+    uris = (uri for sender in senders for uri in _uris(sender))
+    stored = _known(connection, uris)
     known = dict(stored)
     ids = _stored_ids(connection, senders)
     people: dict[str, str] = {}
@@ -73,11 +74,11 @@ def _uris(sender: Sender) -> list[str]:
     return list(dict.fromkeys(str(address) for address in every))
 
 
-def _stored(connection: Connection, senders: Sequence[Sender]) -> dict[str, str]:
-    uris = {uri for sender in senders for uri in _uris(sender)}
+def _known(connection: Connection, uris: Iterable[str]) -> dict[str, str]:
+    """Return the contact id of each address that we know."""
     table = schema.address
     rows = connection.execute(
-        select(table.c.uri, table.c.contact_id).where(table.c.uri.in_(uris))
+        select(table.c.uri, table.c.contact_id).where(table.c.uri.in_(set(uris)))
     )
     return {row.uri: row.contact_id for row in rows}
 
@@ -143,6 +144,43 @@ def find_conversations(
     if touched:
         _TOUCH.execute(connection, touched)
     return found
+
+
+def change_address(connection: Connection, change: AddressChange) -> None:
+    """Give the new addresses to the contact of the old ones; answers go there now.
+
+    If a new one had a contact of its own already, that was the same person: all its
+    addresses are the old contact's from now on. What was said stays where it is.
+    """
+    old, new = ([str(a) for a in part] for part in (change.old, change.new))
+    known = _known(connection, [*old, *new])
+    contact_id = next((known[uri] for uri in old if uri in known), None)
+    if contact_id is None:
+        return  # nobody we know
+    merged = {known[uri] for uri in (*old, *new) if uri in known} - {contact_id}
+    _insert(connection, {}, {uri: contact_id for uri in new if uri not in known})
+    address, conversation = schema.address, schema.conversation
+    if merged:
+        connection.execute(
+            update(address)
+            .where(address.c.contact_id.in_(merged))
+            .values(contact_id=contact_id)
+        )
+    connection.execute(
+        update(conversation)
+        .where(
+            conversation.c.channel == change.channel,
+            conversation.c.contact_id.in_({contact_id, *merged}),
+        )
+        .values(reply_to=new[0])
+    )
+    event = Event(
+        action="contact.moved",
+        subject=contact_id,
+        actor=f"channel:{change.channel}",
+        data={"item": change.id, "merged": sorted(merged)},
+    )
+    audit.record(connection, event)
 
 
 def _touch(conversation_id: str, message: Message) -> dict[str, Any]:

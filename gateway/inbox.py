@@ -31,9 +31,7 @@ from gateway.model import (
     InboxId,
     Item,
     ItemKind,
-    Message,
     Original,
-    Receipt,
 )
 from gateway.store import Store, schema
 from gateway.store.prepared import Insertion
@@ -96,7 +94,7 @@ class Inbox:
         self._wake = wake
         self.on_accepted: Callable[[ChannelId, int, int], None] = _unobserved
         self.on_conflict: Callable[[ChannelId], None] = _unobserved
-        self.read: Callable[[Inbound], Message | Receipt] = _unreadable
+        self.read: Callable[[Inbound], object] = _unreadable
         """How a channel reads an item; without it, each other body is a conflict."""
 
     async def accept(

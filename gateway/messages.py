@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select, update
 from gateway.errors import NotFound
 from gateway.model import (
     Address,
+    Amendment,
     Attachment,
     AttachmentState,
     Author,
@@ -41,6 +42,9 @@ def to_body(message: Message) -> str:
             "sender_name": message.sender_name,
             "aliases": [str(alias) for alias in message.aliases],
             "text": message.text,
+            "choice": message.choice,
+            "amends": message.amends,
+            "amendment": message.amendment,
             "location": message.location,
             "references": message.references,
             "automatic": message.automatic,
@@ -53,7 +57,7 @@ def to_body(message: Message) -> str:
 def from_row(row: Any, attachments: Sequence[Attachment] = ()) -> Message:
     """Return the message of a row of the table `message`."""
     body: Mapping[str, Any] = orjson.loads(row.body)
-    location = body.get("location")
+    location, amendment = body.get("location"), body.get("amendment")
     return Message(
         id=MessageId(row.id),
         channel=ChannelId(row.channel),
@@ -62,6 +66,9 @@ def from_row(row: Any, attachments: Sequence[Attachment] = ()) -> Message:
         sender_name=body["sender_name"],
         aliases=tuple(Address.parse(alias) for alias in body["aliases"]),
         text=body["text"],
+        choice=body.get("choice", ""),
+        amends=body.get("amends", ""),
+        amendment=Amendment(amendment) if amendment else None,
         attachments=tuple(attachments),
         location=Location(**location) if location else None,
         references=tuple(body["references"]),

@@ -160,6 +160,14 @@ class Attachment:
     note: str = ""
 
 
+class Amendment(StrEnum):
+    """What a message does to an earlier one, instead of saying something new."""
+
+    EDIT = "edit"
+    REVOCATION = "revocation"
+    REACTION = "reaction"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One thing said by somebody to the city.
@@ -167,7 +175,10 @@ class Message:
     ``sender`` is the stable key of the sender (the provider's user id where there is
     one), ``aliases`` other addresses of the same person. ``references`` are foreign
     ids of earlier messages this one answers, nearest first. ``automatic``: sent by a
-    machine (out-of-office, bounce); it is kept, and never answered.
+    machine (out-of-office, bounce); it is kept, and never answered. ``choice`` is the
+    id of what was chosen from a menu, ``text`` how it reads. ``amends`` is the foreign
+    id of the earlier message that an ``amendment`` is about: it joins that one's case
+    (a reaction's ``text`` is the emoji, "" takes it back).
     """
 
     id: MessageId
@@ -179,11 +190,27 @@ class Message:
     sender_name: str = ""
     aliases: tuple[Address, ...] = ()
     text: str = ""
+    choice: str = ""
     attachments: tuple[Attachment, ...] = ()
     location: Location | None = None
+    amends: str = ""
+    amendment: Amendment | None = None
     references: tuple[str, ...] = ()
     automatic: bool = False
     flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressChange:
+    """A person's addresses have become others: still the same contact.
+
+    ``id`` is the id of the item that told it; the stable address stands first.
+    """
+
+    id: InboxId
+    channel: ChannelId
+    old: tuple[Address, ...]
+    new: tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from gateway import inbox, jobs, outbox
+from gateway import contacts, inbox, jobs, outbox
 from gateway.channel import Channel
 from gateway.connector import Connector
 from gateway.errors import PayloadError
@@ -24,6 +24,7 @@ from gateway.metrics import Metrics
 from gateway.model import (
     Action,
     Address,
+    AddressChange,
     Assignment,
     ChannelId,
     Inbound,
@@ -35,7 +36,8 @@ from gateway.model import (
     Verdict,
 )
 from gateway.outbox import SERVICE, Referred
-from gateway.records import Answer, Outcome, Recorder
+from gateway.outcome import Outcome
+from gateway.records import Answer, Recorder
 from gateway.workers import Crew, bury_all
 
 log = structlog.get_logger()
@@ -67,6 +69,16 @@ def apply_claimed(
     """Finish items that were receipts, and apply what they say."""
     jobs.finish(connection, [claim for claim, _ in pairs])
     return outbox.apply_receipts(connection, [receipt for _, receipt in pairs])
+
+
+def move_claimed(
+    connection: Connection, pairs: Sequence[tuple[Claim, AddressChange]]
+) -> list[None]:
+    """Finish items that told a new address, and note whose it is."""
+    jobs.finish(connection, [claim for claim, _ in pairs])
+    for _, change in pairs:
+        contacts.change_address(connection, change)
+    return [None] * len(pairs)
 
 
 def strictest(verdicts: Sequence[Verdict]) -> Verdict | None:
@@ -148,12 +160,16 @@ class Pipeline:
             return
         read = await self._parse(arrived)
         if isinstance(read, Receipt):
-            await self._apply(arrived, read)
+            await self._crew.store.run_batched(apply_claimed, (arrived.claim, read))
+        elif isinstance(read, AddressChange):
+            await self._crew.store.run_batched(move_claimed, (arrived.claim, read))
         elif read is not None:
             await self._process(arrived.claim, read)
         self._metrics.stage.labels("process").observe(time.perf_counter() - started)
 
-    async def _parse(self, arrived: Arrived) -> Message | Receipt | None:
+    async def _parse(
+        self, arrived: Arrived
+    ) -> Message | Receipt | AddressChange | None:
         """Let the channel read an item; what can't be read is kept and shown."""
         channel = self._channels.get(arrived.inbound.channel)
         if channel is None:
@@ -171,10 +187,6 @@ class Pipeline:
     async def _bury(self, arrived: Arrived, code: str, reason: str) -> None:
         burial = Burial(claim=arrived.claim, code=code, reason=reason)
         await self._crew.store.run_batched(bury_all, burial)
-
-    async def _apply(self, arrived: Arrived, receipt: Receipt) -> None:
-        pair = (arrived.claim, receipt)
-        await self._crew.store.run_batched(apply_claimed, pair)
 
     async def _process(self, claim: Claim, message: Message) -> None:
         referred = await self._referred(message)

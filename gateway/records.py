@@ -13,26 +13,26 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, select, update
 
-from gateway import audit, cases, identity, jobs, messages, outbox, texts
+from gateway import amendments, audit, cases, identity, jobs, messages, outbox, texts
 from gateway.cases import Matter, Numbering
 from gateway.contacts import Sender, find_contacts, find_conversations
 from gateway.errors import NotFound
 from gateway.jobs import Claim, NewJob
 from gateway.model import (
     Action,
+    Amendment,
     Assignment,
     AttachmentState,
     Author,
     Case,
-    Contact,
     Direction,
     Event,
     Message,
     MessageState,
     ServiceId,
-    Verdict,
 )
 from gateway.outbox import CHANNEL, SERVICE, NewDelivery, Referred
+from gateway.outcome import Filed, Outcome
 from gateway.store import schema
 from gateway.store.prepared import Insertion
 from gateway.store.units import now
@@ -52,18 +52,6 @@ class City:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What was decided about a citizen's message."""
-
-    message: Message
-    state: MessageState
-    reason: str
-    verdicts: tuple[Verdict, ...]
-    assignment: Assignment
-    contact: Contact | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A service's answer, and the delivery it refers to.
 
@@ -75,16 +63,6 @@ class Answer:
     referred: Referred
     state: MessageState
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Filed:
-    """An outcome with the contact, conversation and case it belongs to."""
-
-    outcome: Outcome
-    conversation_id: str
-    case: Case | None
-    new: bool
 
 
 _INSERT_VERDICT = Insertion(schema.verdict)
@@ -122,9 +100,7 @@ class Recorder:
         audit.record(connection, *(e for each in filed for e in _events(each)))
         return [queues] * len(outcomes)
 
-    def _file(
-        self, connection: Connection, outcomes: Sequence[Outcome]
-    ) -> list[_Filed]:
+    def _file(self, connection: Connection, outcomes: Sequence[Outcome]) -> list[Filed]:
         said = [outcome.message for outcome in outcomes]
         contacts = find_contacts(
             connection,
@@ -132,15 +108,18 @@ class Recorder:
         )
         conversations = find_conversations(connection, said, contacts)
         pairs = list(zip(outcomes, conversations, strict=True))
-        accepted = [pair for pair in pairs if pair[0].state is MessageState.PROCESSED]
+        filed = amendments.file(connection, pairs)
+        rest = [p for p in pairs if p[0].message.id not in filed]
+        accepted = [p for p in rest if p[0].state is MessageState.PROCESSED]
         found = iter(self._cases(connection, accepted))
-        return [
-            _Filed(outcome=o, conversation_id=c, case=case, new=new)
-            for o, c in pairs
-            for case, new in [
-                next(found) if o.state is MessageState.PROCESSED else (None, False)
-            ]
-        ]
+        for o, c in rest:
+            case, new = None, False
+            if o.state is MessageState.PROCESSED:
+                case, new = next(found)
+            filed[o.message.id] = Filed(
+                outcome=o, conversation_id=c, case=case, new=new
+            )
+        return [filed[outcome.message.id] for outcome in outcomes]
 
     def _cases(
         self, connection: Connection, accepted: Sequence[tuple[Outcome, str]]
@@ -159,10 +138,13 @@ class Recorder:
         return cases.assign_cases(connection, matters, city.numbering, city.join)
 
     def _deliveries(
-        self, connection: Connection, filed: _Filed, purpose: str = "notice"
+        self, connection: Connection, filed: Filed, purpose: str = "notice"
     ) -> list[NewDelivery]:
         deliveries = []
-        if filed.case is not None:
+        if (
+            filed.case is not None
+            and filed.outcome.message.amendment is not Amendment.REACTION
+        ):
             deliveries.append(self._to_service(connection, filed, filed.case))
         text = self._notice(filed)
         if text and self._city.acknowledge and not filed.outcome.message.automatic:
@@ -170,7 +152,7 @@ class Recorder:
         return deliveries
 
     def _to_service(
-        self, connection: Connection, filed: _Filed, case: Case
+        self, connection: Connection, filed: Filed, case: Case
     ) -> NewDelivery:
         message = filed.outcome.message
         return NewDelivery(
@@ -189,12 +171,12 @@ class Recorder:
             return None
         return now(connection) + self._city.wait_for_attachments
 
-    def _notice(self, filed: _Filed) -> str:
+    def _notice(self, filed: Filed) -> str:
         """Return what the citizen is told, if anything."""
         say = self._city.texts.say
         outcome = filed.outcome
         if outcome.state is MessageState.HELD:
-            return say(texts.HELD)
+            return "" if outcome.message.amendment else say(texts.HELD)
         if outcome.state is MessageState.REJECTED:
             return say(texts.REJECTED, reason=outcome.reason)
         if filed.case is not None and filed.new:
@@ -203,7 +185,7 @@ class Recorder:
         return ""
 
     def _to_citizen(
-        self, connection: Connection, filed: _Filed, text: str, purpose: str
+        self, connection: Connection, filed: Filed, text: str, purpose: str
     ) -> NewDelivery:
         message = filed.outcome.message
         row = _outbound_row(
@@ -268,7 +250,7 @@ class Recorder:
             assignment=assignment,
         )
         ((case, new),) = self._cases(connection, [(outcome, conversation_id)])
-        filed = _Filed(
+        filed = Filed(
             outcome=outcome, conversation_id=conversation_id, case=case, new=new
         )
         connection.execute(
@@ -300,7 +282,7 @@ class Recorder:
             verdicts=(),
             assignment=Assignment(service=ServiceId(""), reason="", source=actor),
         )
-        filed = _Filed(
+        filed = Filed(
             outcome=outcome,
             conversation_id=row.conversation_id,
             case=None,
@@ -474,7 +456,7 @@ def _enqueue_fetches(connection: Connection, said: Sequence[Message]) -> set[str
     return {job.queue for job in new}
 
 
-def _store(connection: Connection, filed: Sequence[_Filed]) -> None:
+def _store(connection: Connection, filed: Sequence[Filed]) -> None:
     rows = [
         messages.inbound_row(
             each.outcome.message,
@@ -509,7 +491,7 @@ def _verdict_rows(outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
-def _assigned(filed: _Filed) -> dict[str, Any]:
+def _assigned(filed: Filed) -> dict[str, Any]:
     assignment = filed.outcome.assignment
     if filed.case is not None and not filed.new:
         assignment = replace(
@@ -528,7 +510,7 @@ def _assigned(filed: _Filed) -> dict[str, Any]:
     }
 
 
-def _events(filed: _Filed) -> list[Event]:
+def _events(filed: Filed) -> list[Event]:
     outcome = filed.outcome
     strictest = max((v.action for v in outcome.verdicts), default=Action.PASS)
     data = {

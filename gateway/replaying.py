@@ -14,6 +14,10 @@ from gateway.model import Inbound, Message
 from gateway.pipeline import Decider
 
 
+_NOTHING = "no message"
+"""What can't be read, or says something other than a message."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """A message that would fare differently today."""
@@ -62,18 +66,18 @@ async def _compare(
 
 
 def _then(row: Any) -> str:
-    return f"{row.state} {row.service}" if row is not None else "unreadable"
+    return f"{row.state} {row.service}" if row is not None else _NOTHING
 
 
 async def _now(gateway: Gateway, decider: Decider, item: Inbound) -> str:
     channel = gateway.channels.get(item.channel)
     if channel is None:
-        return "unreadable"
+        return _NOTHING
     try:
         message = channel.parse(item)
     except PayloadError:
-        return "unreadable"
+        return _NOTHING
     if not isinstance(message, Message):
-        return "receipt"
+        return _NOTHING
     outcome = await decider.decide(message)
     return f"{outcome.state.value} {outcome.assignment.service}"

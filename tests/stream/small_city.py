@@ -18,6 +18,8 @@ from gateway.connector import Connector, ConnectorType
 from gateway.errors import DeliveryError
 from gateway.model import (
     Address,
+    AddressChange,
+    Amendment,
     Attachment,
     Handover,
     Inbound,
@@ -89,8 +91,15 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
     class Phone(Channel[Section]):
         grace_seconds = outside.grace
 
-        def parse(self, inbound: Inbound) -> Message | Receipt:
+        def parse(self, inbound: Inbound) -> Message | Receipt | AddressChange:
             said = Payload.from_json(inbound.original.body)
+            if said.has("moved_to"):
+                return AddressChange(
+                    id=inbound.id,
+                    channel=self.id,
+                    old=(Address("phone", said.text("from")),),
+                    new=(Address("phone", said.text("moved_to")),),
+                )
             if inbound.kind is ItemKind.RECEIPT:
                 return Receipt(
                     status=ReceiptStatus(said.text("status")),
@@ -106,6 +115,10 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                 sent_at=inbound.original.received_at,
                 received_at=inbound.original.received_at,
                 text=said.text_or("text"),
+                amends=said.text_or("amends"),
+                amendment=(
+                    Amendment(said.text("amendment")) if said.has("amends") else None
+                ),
                 references=tuple(r.as_text() for r in said.items_or_none("references")),
                 automatic=said.flag("automatic"),
                 attachments=tuple(

@@ -11,7 +11,15 @@ import pytest
 from gateway_whatsapp.split import split
 
 from gateway.errors import PayloadError, Unreadable
-from gateway.model import Address, Attachment, Location, Message, Receipt
+from gateway.model import (
+    Address,
+    AddressChange,
+    Amendment,
+    Attachment,
+    Location,
+    Message,
+    Receipt,
+)
 
 INBOUND = Path(__file__).parent / "fixtures" / "inbound"
 BSUID = "US.13491208655302741918"
@@ -26,12 +34,16 @@ class Said:
 
     file: str
     text: str = ""
+    choice: str = ""
+    amends: str = ""
+    amendment: Amendment | None = None
     flags: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     location: Location | None = None
     references: tuple[str, ...] = ()
     sender: str = BSUID
     name: str = "Test Name"
+    automatic: bool = False
     aliases: tuple[str, ...] = ("972987654321",)
 
     def __str__(self) -> str:
@@ -76,6 +88,13 @@ HQ = Location(
 PHOTO = "49f227634806293b0995459bc310b593e1400f41591efcf07e9bced335f41942"
 ANSWERED = "wamid.HBgLMTY1MDM4Nzk0MzkVAgAR"
 
+REACTION = {"amends": "wamid.yzxyzx=", "amendment": Amendment.REACTION}
+CHOSEN = {"text": "title", "choice": "callback_data"}
+FORM = (
+    "comment_text: Comment Text\ndelivery_rating: 4\npurchase_rating: 2\n"
+    "recommend_radio: 0\ncs_rating: 0"
+)
+
 MESSAGES = [
     meta("text_message", text="Does it come in another color?"),
     meta(
@@ -86,6 +105,7 @@ MESSAGES = [
     meta(
         "text_message_from_click_to_whatsapp_ad",
         text="Hello! Can I get more info on this?",
+        flags=("referral",),
     ),
     meta(
         "image_message",
@@ -97,42 +117,55 @@ MESSAGES = [
         ),
     ),
     meta("location_message", location=PLACE),
-    meta("reaction_message", flags=unsupported("reaction")),
-    meta("contact_sharing_message", flags=unsupported("contacts")),
+    meta(
+        "reaction_message",
+        text="👍",
+        amends="wamid.HBgLMTY1MDM4Nzk0MzkVAgARGBI0RTJEOTc2ODVERUY5RDlGNkYA",
+        amendment=Amendment.REACTION,
+    ),
+    meta("contact_sharing_message", text="Lucía Gómez, Google, +1 (983) 555-2319"),
     meta("unsupported_message", flags=unsupported("unsupported")),
     meta(
         "button_message",
-        flags=unsupported("button"),
+        text="Unsubscribe",
+        choice="Unsubscribe",
         references=(f"{ANSWERED}GBJFNjk2OTMwNEZCQjhGMzUyQUYA",),
     ),
     meta(
         "interactive_list_reply_message",
-        flags=unsupported("interactive"),
+        text="Priority Mail Express",
+        choice="priority_express",
         references=(f"{ANSWERED}GBJGMzEyNzhENTZDMzNGODlDRDgA",),
     ),
     meta(
         "interactive_button_reply_message",
-        flags=unsupported("interactive"),
+        text="Cancel",
+        choice="cancel-button",
         references=(f"{ANSWERED}GBI3MEM2RUJFNkI0RENGQTVDRjUA",),
     ),
-    meta("order_message", flags=unsupported("order")),
-    meta("system_message", flags=unsupported("system"), name=""),
+    meta("order_message", text="2 x di9ozbzfi4\n1 x nqryix03ez"),
     pywa("message__text", text="Body Text"),
     pywa("message__image", attachments=media("image/jpeg", "65463453")),
     pywa("message__media_with_url", attachments=media("image/jpeg", "65463453")),
     pywa(
         "message__video",
+        flags=("forwarded",),
         text="caption",
         attachments=media("video/mp4", "765756756"),
     ),
     pywa(
         "message__document",
+        flags=("forwarded",),
         text="caption",
         attachments=media(
             "application/pdf", "1234567890987654321", name="filename.pdf"
         ),
     ),
-    pywa("message__audio", attachments=media("audio/ogg", "1234567890987654321")),
+    pywa(
+        "message__audio",
+        flags=("forwarded",),
+        attachments=media("audio/ogg", "1234567890987654321"),
+    ),
     pywa(
         "message__voice",
         attachments=media(
@@ -156,20 +189,30 @@ MESSAGES = [
     ),
     pywa(
         "message__current_location",
+        flags=("forwarded",),
         location=Location(latitude=12.25089, longitude=43.90539),
     ),
-    pywa("message__chosen_location", location=HQ),
-    pywa("message__reaction", flags=unsupported("reaction")),
-    pywa("message__unreaction_empty", flags=unsupported("reaction")),
-    pywa("message__unreaction_no_emoji", flags=unsupported("reaction")),
-    pywa("message__contacts", flags=unsupported("contacts")),
-    pywa("message__order", flags=unsupported("order")),
+    pywa("message__chosen_location", flags=("forwarded",), location=HQ),
+    pywa("message__reaction", text="😮", **REACTION),
+    pywa("message__unreaction_empty", **REACTION),
+    pywa("message__unreaction_no_emoji", **REACTION),
+    pywa(
+        "message__contacts",
+        text="Chandler Bing, +1 555-555-5555\n"
+        "Monica, +1 666-666-6666\n"
+        "Rachel Green, +1 777-777-7777",
+    ),
+    pywa("message__order", text="3 x HAMBURGER\n2 x FRENCH_FRIES\n2 x SODA"),
     pywa("message__unsupported", flags=unsupported("unsupported")),
-    pywa("message__unsupported_with_type", flags=unsupported("unsupported")),
+    pywa("message__unsupported_with_type", flags=unsupported("pool")),
     pywa("message__reply", text="replied text", references=("wamid.xyzxyz==",)),
-    pywa("message__forwarded", text="forwarded text"),
-    pywa("message__forwarded_many_times", text="text forwarded many times"),
-    pywa("message__referral", text="BODY"),
+    pywa("message__forwarded", text="forwarded text", flags=("forwarded",)),
+    pywa(
+        "message__forwarded_many_times",
+        text="text forwarded many times",
+        flags=("frequently_forwarded",),
+    ),
+    pywa("message__referral", text="BODY", flags=("referral",)),
     pywa(
         "message__interactive_message_with_err",
         flags=unsupported("interactive"),
@@ -177,53 +220,57 @@ MESSAGES = [
     ),
     pywa(
         "callback_button__button",
-        flags=unsupported("interactive"),
+        **CHOSEN,
         references=("wamid.xyzxyz",),
     ),
     pywa(
         "callback_button__quick_reply",
-        flags=unsupported("button"),
+        **CHOSEN,
         references=("wamid.xyzxyz==",),
     ),
-    pywa("callback_button__quick_reply_without_context", flags=unsupported("button")),
+    pywa("callback_button__quick_reply_without_context", **CHOSEN),
     pywa(
         "callback_selection__callback",
-        flags=unsupported("interactive"),
+        **CHOSEN,
         references=("wamid.xyzxyz",),
     ),
     pywa(
         "callback_selection__description",
-        flags=unsupported("interactive"),
+        **CHOSEN,
         references=("wamid.xyzxyz",),
     ),
     pywa(
         "flow_completion__completion",
-        flags=unsupported("interactive"),
+        text=FORM,
+        choice="flow",
         references=("wamid.gvwegfretge==",),
     ),
     pywa(
         "flow_completion__without_flow_token",
-        flags=unsupported("interactive"),
+        text=FORM,
+        choice="flow",
         references=("wamid.gvwegfretge==",),
     ),
-    pywa("deleted_message__revoke", flags=unsupported("revoke")),
+    pywa(
+        "deleted_message__revoke",
+        amends="<ORIGINAL_WHATSAPP_MESSAGE_ID>",
+        amendment=Amendment.REVOCATION,
+    ),
     pywa(
         "edited_message__image",
-        flags=unsupported("edit"),
+        text="Updated image caption",
+        attachments=media("image/jpeg", "1234567890"),
+        amends="wamid.HBgLMTQxMjU1NTA4MjkVAgASGBQzQUNCNjk5RDUwNUZGMUZEM0VBRAA=",
+        amendment=Amendment.EDIT,
         sender=SHEENA,
         name="",
         aliases=(),
     ),
     pywa(
-        "system__phone_number_change",
-        flags=unsupported("system"),
-        sender="972987654321",
-        name="",
-        aliases=(),
-    ),
-    pywa(
         "system__identity_change",
-        flags=unsupported("system"),
+        text="User identity changed",
+        flags=("system:customer_identity_changed",),
+        automatic=True,
         sender="972987654321",
         name="User A",
         aliases=(),
@@ -233,6 +280,12 @@ MESSAGES = [
 EXPERIMENT = (
     "Failed to send message because this user's phone number is part of an experiment"
 )
+
+# file, the ids that a person had, and the ones they have now
+CHANGES = [
+    ("meta__system_message", ["16505551234"], ["12195555358"]),
+    ("pywa_system__phone_number_change", ["972987654321"], ["972912345678"]),
+]
 
 # file, status, Meta's id, code, text
 STATUSES = [
@@ -283,16 +336,29 @@ def test_message(channel, inbound, case):
     assert case == Said(
         file=case.file,
         text=message.text,
+        choice=message.choice,
+        amends=message.amends,
+        amendment=message.amendment,
         flags=message.flags,
         attachments=message.attachments,
         location=message.location,
         references=message.references,
         sender=message.sender.value,
         name=message.sender_name,
+        automatic=message.automatic,
         aliases=tuple(alias.value for alias in message.aliases),
     )
-    assert ("whatsapp", False) == (message.sender.scheme, message.automatic)
+    assert "whatsapp" == message.sender.scheme
     assert timedelta(seconds=3) == message.received_at - message.sent_at
+
+
+@pytest.mark.parametrize(("name", "old", "new"), CHANGES)
+def test_change(channel, inbound, name, old, new):
+    """A new number is no message: it says who somebody is."""
+    change = read(channel, inbound, *load(name))
+
+    assert isinstance(change, AddressChange)
+    assert (old, new) == ([a.value for a in change.old], [a.value for a in change.new])
 
 
 @pytest.mark.parametrize("case", STATUSES, ids=lambda case: case[0])
@@ -321,7 +387,7 @@ def test_ignored(name, reason):
 def test_every_payload_is_used():
     """No payload lies there untested."""
     used = [case.file for case in MESSAGES]
-    used += [case[0] for case in (*STATUSES, *IGNORED)]
+    used += [case[0] for case in (*STATUSES, *IGNORED, *CHANGES)]
 
     assert sorted(f"{name}.json" for name in used) == sorted(
         file.name for file in INBOUND.iterdir()

@@ -13,7 +13,7 @@ from email.policy import SMTP
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from gateway.model import Enclosure, Handover, Location, Message, Outgoing
+from gateway.model import Amendment, Enclosure, Handover, Location, Message, Outgoing
 from gateway_email import reply_token
 from gateway_email.config import EmailSettings
 from gateway_email.headers import clean, message_ids
@@ -24,6 +24,23 @@ _POLICY = SMTP.clone(cte_type="7bit")
 _ROME = ZoneInfo("Europe/Rome")
 _SUBJECT_CHARACTERS = 60
 _CHANNEL_NAMES = {"mailto": "e-mail", "tel": "telefono", "whatsapp": "WhatsApp"}
+
+_AMENDED = {
+    Amendment.EDIT: "Il cittadino ha modificato un suo messaggio; ora dice:",
+    Amendment.REVOCATION: "Il cittadino ha cancellato un suo messaggio.",
+    Amendment.REACTION: "Reazione del cittadino a un messaggio:",
+}
+_SUBJECTS = {
+    Amendment.EDIT: "Messaggio modificato",
+    Amendment.REVOCATION: "Messaggio cancellato",
+    Amendment.REACTION: "Reazione",
+}
+_FLAGS = {
+    "unsupported": "Il cittadino ha mandato qualcosa che qui non si vede: {kind}",
+    "forwarded": "Messaggio inoltrato",
+    "frequently_forwarded": "Messaggio inoltrato molte volte",
+    "referral": "Scritto a partire da un annuncio",
+}
 
 Content = tuple[Enclosure, bytes | None]
 """An enclosure and its bytes; None if it is too large to be sent along."""
@@ -94,6 +111,8 @@ def _thread(mail: EmailMessage, quote: str | None) -> None:
 
 def _handover_subject(handover: Handover) -> str:
     kind = "Nuovo messaggio" if handover.follow_up else "Nuova segnalazione"
+    if handover.message.amendment is not None:
+        kind = _SUBJECTS[handover.message.amendment]
     words = _shorten(clean(handover.message.text))
     return clean(f"[{handover.case.number}] {kind}" + (f" — {words}" if words else ""))
 
@@ -118,7 +137,7 @@ def _handover_text(handover: Handover, contents: Sequence[Content]) -> str:
     sections = [
         [f"Pratica {handover.case.number} — {handover.service_name}", ""],
         _who(message),
-        ["", message.text or "(senza testo)"],
+        ["", *_said(message)],
         _place(message.location),
         _lines("Allegati:", attached),
         _lines("Allegati troppo grandi per l'e-mail:", _too_large(contents)),
@@ -137,6 +156,17 @@ def _who(message: Message) -> list[str]:
         f"Canale: {_channel_name(message)}",
         f"Inviato: {sent:%d/%m/%Y alle %H:%M}",
     ]
+
+
+def _said(message: Message) -> list[str]:
+    """Return the text, and what the office must know of it."""
+    notes = [_AMENDED[message.amendment]] if message.amendment else []
+    for flag in message.flags:
+        name, _, kind = flag.partition(":")
+        if name in _FLAGS:
+            notes.append(_FLAGS[name].format(kind=clean(kind)))
+    text = message.text or ("" if notes else "(senza testo)")
+    return [*(f"[{note}]" for note in notes), *([text] if text else [])]
 
 
 def _channel_name(message: Message) -> str:

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.channel import Channel, RouteDef
 from gateway.model import (
+    AddressChange,
     Attachment,
     ChannelId,
     Health,
@@ -87,7 +88,7 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
         await self.context.inbox.accept(self.id, body, found.items, headers)
         return web.Response(text="accepted\n")
 
-    def parse(self, inbound: Inbound) -> Message | Receipt:
+    def parse(self, inbound: Inbound) -> Message | Receipt | AddressChange:
         """Read a stored item.
 
         Raises:

@@ -19,6 +19,7 @@ from gateway.errors import AttachmentError, DeliveryError, PayloadError
 from gateway.model import Health, HealthStatus, Outgoing, Receipt, ReceiptStatus
 from gateway.payload import Payload
 from gateway_whatsapp.config import WhatsAppConfig, is_safe
+from gateway_whatsapp.content import MEDIA_ID
 from gateway_whatsapp.errors import (
     Action,
     Refusal,
@@ -26,7 +27,6 @@ from gateway_whatsapp.errors import (
     delivery_error,
     rule_of,
 )
-from gateway_whatsapp.parse import MEDIA_ID
 from gateway_whatsapp.render import render
 
 _CHUNK = 64 * 1024

@@ -17,6 +17,7 @@ SCHEME = "whatsapp"
 
 _BSUID = re.compile(r"[A-Z]{2}\.[A-Za-z0-9]{1,128}")
 _ID = re.compile(rf"{_BSUID.pattern}|[0-9]{{1,20}}")
+_CHANGES = {"user_changed_number", "user_changed_user_id"}
 _LONGEST_NAME = 200
 
 
@@ -69,6 +70,21 @@ def find_key(value: Any, message: Any) -> str:
         return stable  # as `_identify` would find, after more of a search
     ids, _ = _identify(value, message)
     return _first_bsuid(ids) or (ids[0] if ids else "")
+
+
+def find_change(message: Payload) -> tuple[list[str], list[str]]:
+    """Return the ids that a person had and the ones they have now, stable ones first.
+
+    Both are empty if ``message`` tells of no change. Meta tells a new number
+    (``user_changed_number``, before v13 as ``new_wa_id``) and a new user id.
+    """
+    event = message.value.get("system") if isinstance(message.value, dict) else None
+    if not isinstance(event, dict) or _text(event, "type") not in _CHANGES:
+        return [], []
+    new = _ids(event, "user_id", "wa_id") + _ids(event, "", "new_wa_id")
+    before = _ids(event, "previous_user_id", "")
+    before += _ids(message.value, "from_user_id", "from")
+    return [each for each in before if each not in new], new
 
 
 def _first_bsuid(ids: list[str]) -> str:
