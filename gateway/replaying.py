@@ -13,7 +13,6 @@ from gateway.host import PluginHost
 from gateway.model import Inbound, Message
 from gateway.pipeline import Decider
 
-
 _NOTHING = "no message"
 """What can't be read, or says something other than a message."""
 
