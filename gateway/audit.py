@@ -181,7 +181,7 @@ def events_of(connection: Connection, subject: str) -> list[dict[str, Any]]:
         .where(schema.event.c.subject == subject)
         .order_by(schema.event.c.seq)
     ).mappings()
-    rows = [dict(row) for row in found]
+    rows = [{str(name): value for name, value in row.items()} for row in found]
     if not rows:
         message = f"no event about {subject}"
         raise NotFound(message)
