@@ -249,7 +249,7 @@ class Gateway:
 
     def _add_workers(self) -> None:
         settings = self.settings
-        self.recorder = Recorder(city_of(settings))
+        self.recorder = Recorder(city_of(settings, self.host))
         pipeline = Pipeline(
             self.crew,
             Decider(self.host, settings.gateway.default_service),
@@ -392,9 +392,10 @@ def pace_of(settings: Settings) -> Pace:
     )
 
 
-def city_of(settings: Settings) -> City:
+def city_of(settings: Settings, host: PluginHost) -> City:
     """Return what the record needs to know of the city."""
     gateway = settings.gateway
+    types = host.channel_types()
     return City(
         texts=Texts(gateway.language),
         services={key: each.name for key, each in settings.services.items()},
@@ -404,6 +405,7 @@ def city_of(settings: Settings) -> City:
         join=timedelta(minutes=gateway.join_minutes),
         acknowledge=gateway.acknowledge,
         wait_for_attachments=timedelta(seconds=settings.attachments.wait_seconds),
+        split={key: types[c.type].split for key, c in settings.channels.items()},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -128,10 +128,19 @@ class Channel(ABC, Generic[ConfigT]):
         """Let go of connections."""
 
 
+def whole(text: str) -> Sequence[str]:
+    """Return a text as the one message it is: for channels that take any length."""
+    return (text,)
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelType:
-    """Name, configuration type and constructor: all there is to a registration."""
+    """Name, configuration type and constructor: all there is to a registration.
+
+    ``split`` makes several messages of a text that is too long for one.
+    """
 
     name: str
     config: type[Section]
     factory: Callable[[ChannelId, Any, Context[Any]], Channel[Any]]
+    split: Callable[[str], Sequence[str]] = whole

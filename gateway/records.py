@@ -5,8 +5,8 @@ Every function takes many outcomes, so that a busy moment costs few statements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +25,7 @@ from gateway.model import (
     AttachmentState,
     Author,
     Case,
+    ChannelId,
     Direction,
     Event,
     Message,
@@ -49,6 +50,10 @@ class City:
     join: timedelta
     acknowledge: bool
     wait_for_attachments: timedelta
+    split: Mapping[ChannelId, Callable[[str], Sequence[str]]] = field(
+        default_factory=dict
+    )
+    """How a channel makes several messages of a long text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,8 +229,7 @@ class Recorder:
                 conversation_id=row.conversation_id,
             )
             cases.mark_answered(connection, [row.case_id])
-            delivery = self._forward(connection, message, referred)
-            outbox.enqueue(connection, [delivery])
+            outbox.enqueue(connection, self._forward(connection, message, referred))
             return
         self._release_citizen(connection, message, row.conversation_id)
 
@@ -326,13 +330,17 @@ class Recorder:
         if answer.state is not MessageState.PROCESSED:
             return set()
         cases.mark_answered(connection, [str(answer.referred.case_id)])
-        delivery = self._forward(connection, answer.message, answer.referred)
-        return outbox.enqueue(connection, [delivery])
+        deliveries = self._forward(connection, answer.message, answer.referred)
+        return outbox.enqueue(connection, deliveries)
 
     def _forward(
         self, connection: Connection, message: Message, referred: Referred
-    ) -> NewDelivery:
-        """Make the citizen's copy of an answer, on the citizen's own channel."""
+    ) -> list[NewDelivery]:
+        """Make the citizen's copy of an answer, on the citizen's own channel.
+
+        A long one is several messages, each delivered by itself: the first answers the
+        citizen's message, the last brings the attachments.
+        """
         case, thread, quote = _thread_of(connection, str(referred.case_id))
         text = self._city.texts.say(
             texts.ANSWER,
@@ -340,26 +348,35 @@ class Recorder:
             number=case.number,
             text=message.text,
         )
-        row = _outbound_row(
-            connection,
-            thread.channel,
-            text,
-            conversation_id=thread.id,
-            case_id=case.id,
-            references=(quote,) if quote else (),
-        )
-        messages.store(connection, [row])
-        return NewDelivery(
-            message_id=row["id"],
-            target=f"{CHANNEL}:{thread.channel}",
-            purpose="answer",
-            recipient=thread.reply_to,
-            lane=thread.reply_to,
-            case_id=case.id,
-            quote=quote,
-            source_id=message.id,
-            due_at=self._due(connection, message),
-        )
+        split = self._city.split.get(thread.channel)
+        parts = split(text) if split is not None else [text]
+        rows = [
+            _outbound_row(
+                connection,
+                thread.channel,
+                part,
+                conversation_id=thread.id,
+                case_id=case.id,
+                references=(quote,) if quote else (),
+            )
+            for part in parts
+        ]
+        messages.store(connection, rows)
+        deliveries = [
+            NewDelivery(
+                message_id=row["id"],
+                target=f"{CHANNEL}:{thread.channel}",
+                purpose="answer",
+                recipient=thread.reply_to,
+                lane=thread.reply_to,
+                case_id=case.id,
+            )
+            for row in rows
+        ]
+        deliveries[0] = replace(deliveries[0], quote=quote)
+        due_at = self._due(connection, message)
+        deliveries[-1] = replace(deliveries[-1], source_id=message.id, due_at=due_at)
+        return deliveries
 
 
 def _resolve_held(

@@ -90,7 +90,9 @@ def release(message: Id, config: ConfigOption = DEFAULT_CONFIG) -> None:
     write(
         config,
         lambda setup: (
-            lambda c: Recorder(city_of(setup.settings)).release(c, message, ACTOR)
+            lambda c: Recorder(city_of(setup.settings, setup.host)).release(
+                c, message, ACTOR
+            )
         ),
     )
     typer.echo(f"{message} is released")
@@ -106,7 +108,7 @@ def reject(
     write(
         config,
         lambda setup: (
-            lambda c: Recorder(city_of(setup.settings)).reject(
+            lambda c: Recorder(city_of(setup.settings, setup.host)).reject(
                 c, message, reason, ACTOR
             )
         ),

@@ -85,6 +85,11 @@ class Outside:
     grace: float = 0.0
 
 
+def in_hundreds(text: str) -> list[str]:
+    """Cut a long text into messages of a hundred characters."""
+    return [text[n : n + 100] for n in range(0, len(text), 100)]
+
+
 def city_plugin(outside: Outside) -> Plugin[NoConfig]:
     """Return the plugin with the channel ``phone`` and the connector ``office``."""
 
@@ -163,7 +168,7 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
     class City(Plugin[NoConfig]):
         @hookimpl
         def register_channels(self) -> list[ChannelType]:
-            return [ChannelType("phone", Section, Phone)]
+            return [ChannelType("phone", Section, Phone, in_hundreds)]
 
         @hookimpl
         def register_connectors(self) -> list[ConnectorType]:

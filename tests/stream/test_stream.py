@@ -125,6 +125,29 @@ async def test_office_answer_goes_to_the_right_citizen(tmp_path, url):
         assert "answered" == statuses[mine.case.number]
 
 
+async def test_long_answer_is_several_messages_in_order(tmp_path, url):
+    """The first answers the citizen's message, the last has the files' note."""
+    async with small_city(tmp_path, url=url) as city:
+        asked = await city.say(text="altro")
+        await city.settle()
+        city.outside.files = {"f": [b"a file"]}
+        await city.say(
+            "mail",
+            sender="urp@office",
+            text="".join(f"<{n:04}>" for n in range(50)),
+            references=[f"<{city.outside.handovers[0].delivery_id}@office>"],
+            files=["f"],
+        )
+        await city.settle()
+
+        told = city.outside.notices[1:]
+        text = "".join(notice.text for notice in told)
+        assert "".join(f"<{n:04}>" for n in range(50)) in text
+        assert 4 <= len(told)
+        assert [asked] + [None] * (len(told) - 1) == [n.quote for n in told]
+        assert ["1 file" in n.text for n in told] == [False] * (len(told) - 1) + [True]
+
+
 @pytest.mark.parametrize(
     ("sender", "automatic"),
     [("urp@office", False), ("stranger", False), ("strade@office", True)],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from gateway_whatsapp.render import render
+from gateway_whatsapp.render import LONGEST_TEXT, render, split_text
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import DeliveryError
 from gateway.model import Address
@@ -67,3 +69,25 @@ def test_what_can_not_be_sent(outgoing, changes, code):
         caught.value.retryable,
         caught.value.unknown,
     )
+
+
+@given(st.lists(st.text(min_size=1, max_size=3_000), max_size=8).map(". ".join))
+def test_long_text_becomes_messages_that_fit(text):
+    """Nothing is lost but white space at the seams, and there is room for notes."""
+    parts = split_text(text)
+
+    assert all(len(part) <= LONGEST_TEXT - 500 for part in parts)
+    assert _letters(text) == _letters("".join(parts))
+
+
+def _letters(text: str) -> str:
+    return "".join(text.split())
+
+
+def test_long_text_is_cut_where_a_sentence_ends():
+    """As a person would cut it."""
+    sentence = "La buca in via Dante sarà riparata lunedì mattina. "
+    parts = split_text(sentence * 150)
+
+    assert 3 == len(parts)
+    assert all(part.endswith("mattina.") for part in parts)

@@ -10,6 +10,7 @@ from gateway.channel import ChannelType
 from gateway.plugin import NoConfig, Plugin, hookimpl
 from gateway_whatsapp.channel import WhatsAppChannel
 from gateway_whatsapp.config import WhatsAppConfig
+from gateway_whatsapp.render import split_text
 
 __all__ = ["WhatsAppChannel", "WhatsAppConfig", "WhatsAppPlugin"]
 
@@ -20,4 +21,4 @@ class WhatsAppPlugin(Plugin[NoConfig]):
     @hookimpl
     def register_channels(self) -> list[ChannelType]:
         """Offer a WhatsApp Business number to which citizens write."""
-        return [ChannelType("whatsapp", WhatsAppConfig, WhatsAppChannel)]
+        return [ChannelType("whatsapp", WhatsAppConfig, WhatsAppChannel, split_text)]

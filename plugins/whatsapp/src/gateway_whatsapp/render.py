@@ -7,12 +7,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from semantic_text_splitter import TextSplitter
+
 from gateway.errors import DeliveryError
 from gateway.model import Outgoing
 from gateway_whatsapp.people import SCHEME, is_bsuid
 
 LONGEST_TEXT = 4096
 """Characters of a text message at most."""
+
+_ROOM_FOR_NOTES = 596
+"""What the gateway may add to a text: which attachments are missing, say."""
+
+_SPLITTER = TextSplitter(LONGEST_TEXT - _ROOM_FOR_NOTES)
+
+
+def split_text(text: str) -> list[str]:
+    """Return the messages that a text is sent as: cut at paragraphs, then sentences."""
+    if len(text) <= LONGEST_TEXT - _ROOM_FOR_NOTES:
+        return [text]
+    return _SPLITTER.chunks(text)
 
 
 def render(outgoing: Outgoing) -> dict[str, Any]:
