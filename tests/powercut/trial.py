@@ -36,6 +36,7 @@ from gateway.store.units import Engines
 CHANNEL = ChannelId("phone")
 FILE = "gateway.db"
 LAST_CUT = 500
+NEVER = 10**9
 MOMENTS = ("store.before_commit", "store.after_commit", "inbox.before_acknowledge")
 
 # What must hold of every row that is found, acknowledged or not.
@@ -81,10 +82,29 @@ class FrozenClock:
 
 
 class OneConnection(Store):
-    """Reads as it writes: the disk has no shared memory, so nobody else may look."""
+    """Reads as it writes: the disk has no shared memory, so nobody else may look.
+
+    One thing at a time, so that a seed replays: reads one by one, and the log moved
+    every ``tidy_units`` in the commit, not beside what follows it.
+    """
+
+    def __init__(self, engines: Engines, tidy_units: int) -> None:
+        super().__init__(engines, FrozenClock(), audit.seal)
+        self._tidy_units = tidy_units
+        self._since = 0
+        self._reading = asyncio.Lock()
 
     async def read(self, work):
-        return await self.run(work)
+        async with self._reading:
+            return await self.run(work)
+
+    def commit(self, group):
+        outcomes = super().commit(group)
+        self._since += len(group)
+        if self._since >= self._tidy_units:
+            self._since = 0
+            move_log(self._engines.write)
+        return outcomes
 
 
 class Laboratory:
@@ -149,10 +169,8 @@ class Laboratory:
             writers=1,
             merge=True,
             close=lambda: None,
-            tidy=move_log if chance.random() < 0.5 else None,
-            tidy_units=chance.choice((1, 8, 32)),
         )
-        store = OneConnection(engines, FrozenClock(), audit.seal)
+        store = OneConnection(engines, tidy_units=chance.choice((1, 8, 32, NEVER)))
         try:
             bodies = messages(chance)
             while disk.powered and disk.operations < LAST_CUT:
