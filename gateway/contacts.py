@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,13 @@ def find_contacts(connection: Connection, senders: Sequence[Sender]) -> list[str
     """Return the contact id of each sender; a new one for a stranger.
 
     A plugin's word on who it is goes before any known address of the sender. The
-    addresses not yet known are added to the contact, the others stay where they are.
+    addresses not yet known are added to the contact, the others stay where they are,
+    but for a number that has been given to somebody else: it goes to its new owner.
     """
     uris = (uri for sender in senders for uri in _uris(sender))
     stored = _known(connection, uris)
-    known = dict(stored)
+    recycled = _recycled(connection, senders, stored)
+    known = {uri: each for uri, each in stored.items() if uri not in recycled}
     ids = _stored_ids(connection, senders)
     people: dict[str, str] = {}
     found: list[str] = []
@@ -42,8 +44,69 @@ def find_contacts(connection: Connection, senders: Sequence[Sender]) -> list[str
         for uri in _uris(sender):
             known.setdefault(uri, contact_id)
         found.append(contact_id)
-    _insert(connection, people, {u: c for u, c in known.items() if u not in stored})
+    stable = {str(s.message.sender) for s in senders if s.message.stable}
+    new = {uri: each for uri, each in known.items() if uri not in stored}
+    _insert(connection, people, new, stable)
+    for uri, remaining in recycled.items():
+        _hand_on(connection, uri, known[uri], remaining)
     return found
+
+
+def _recycled(
+    connection: Connection, senders: Sequence[Sender], stored: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the numbers that have changed hands, each with its old owner's stable id.
+
+    Whoever comes with a stable id that we don't know is another person than a contact
+    who has one already, though they write from that contact's number.
+    """
+    suspects = {
+        str(alias): stored[str(alias)]
+        for sender in senders
+        if sender.message.stable and str(sender.message.sender) not in stored
+        for alias in sender.message.aliases
+        if str(alias) in stored
+    }
+    if not suspects:
+        return {}
+    table = schema.address
+    rows = connection.execute(
+        select(table.c.contact_id, table.c.uri).where(
+            table.c.contact_id.in_(set(suspects.values())), table.c.stable
+        )
+    )
+    stable = {row.contact_id: row.uri for row in rows}
+    return {uri: stable[each] for uri, each in suspects.items() if each in stable}
+
+
+def _hand_on(connection: Connection, uri: str, contact_id: str, remaining: str) -> None:
+    """Give an address to another contact; what goes to the old one goes elsewhere."""
+    address, conversation = schema.address, schema.conversation
+    old = connection.execute(
+        select(address.c.contact_id).where(address.c.uri == uri)
+    ).scalar_one()
+    connection.execute(
+        update(address).where(address.c.uri == uri).values(contact_id=contact_id)
+    )
+    connection.execute(
+        update(conversation)
+        .where(
+            conversation.c.id.in_(
+                select(conversation.c.id)
+                .join(address, address.c.contact_id == conversation.c.contact_id)
+                .where(address.c.uri == remaining)
+            ),
+            conversation.c.reply_to == uri,
+        )
+        .values(reply_to=remaining)
+    )
+    event = Event(
+        action="contact.address_recycled",
+        subject=contact_id,
+        actor="gateway",
+        data={"from": old},
+    )
+    audit.record(connection, event)
 
 
 def _look_up(sender: Sender, known: Mapping[str, str], ids: set[str]) -> str | None:
@@ -94,14 +157,22 @@ def _stored_ids(connection: Connection, senders: Sequence[Sender]) -> set[str]:
 
 
 def _insert(
-    connection: Connection, people: dict[str, str], addresses: dict[str, str]
+    connection: Connection,
+    people: Mapping[str, str],
+    addresses: Mapping[str, str],
+    stable: Collection[str] = (),
 ) -> None:
     if people:
         rows = [{"id": each, "name": name} for each, name in people.items()]
         _INSERT_CONTACT.execute(connection, rows)
     if addresses:
-        rows = [{"uri": uri, "contact_id": each} for uri, each in addresses.items()]
-        _INSERT_ADDRESS.execute(connection, rows)
+        _INSERT_ADDRESS.execute(
+            connection,
+            [
+                {"uri": uri, "contact_id": each, "stable": uri in stable}
+                for uri, each in addresses.items()
+            ],
+        )
 
 
 _INSERT_CONTACT = Insertion(schema.contact)
@@ -158,7 +229,9 @@ def change_address(connection: Connection, change: AddressChange) -> None:
     if contact_id is None:
         return  # nobody we know
     merged = {known[uri] for uri in (*old, *new) if uri in known} - {contact_id}
-    _insert(connection, {}, {uri: contact_id for uri in new if uri not in known})
+    stable = new[:1] if change.stable else ()
+    fresh = {uri: contact_id for uri in new if uri not in known}
+    _insert(connection, {}, fresh, stable)
     address, conversation = schema.address, schema.conversation
     if merged:
         connection.execute(

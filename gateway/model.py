@@ -173,12 +173,14 @@ class Message:
     """One thing said by somebody to the city.
 
     ``sender`` is the stable key of the sender (the provider's user id where there is
-    one), ``aliases`` other addresses of the same person. ``references`` are foreign
-    ids of earlier messages this one answers, nearest first. ``automatic``: sent by a
-    machine (out-of-office, bounce); it is kept, and never answered. ``choice`` is the
-    id of what was chosen from a menu, ``text`` how it reads. ``amends`` is the foreign
-    id of the earlier message that an ``amendment`` is about: it joins that one's case
-    (a reaction's ``text`` is the emoji, "" takes it back).
+    one), ``aliases`` other addresses of the same person. ``stable``: the provider gives
+    the sender's address to nobody else, ever; numbers are given to others in time.
+    ``references`` are foreign ids of earlier messages this one answers, nearest first.
+    ``automatic``: sent by a machine (out-of-office, bounce); it is kept, and never
+    answered. ``choice`` is the id of what was chosen from a menu, ``text`` how it
+    reads. ``amends`` is the foreign id of the earlier message that an ``amendment`` is
+    about: it joins that one's case (a reaction's ``text`` is the emoji, "" takes it
+    back).
     """
 
     id: MessageId
@@ -189,6 +191,7 @@ class Message:
     received_at: datetime
     sender_name: str = ""
     aliases: tuple[Address, ...] = ()
+    stable: bool = False
     text: str = ""
     choice: str = ""
     attachments: tuple[Attachment, ...] = ()
@@ -204,13 +207,15 @@ class Message:
 class AddressChange:
     """A person's addresses have become others: still the same contact.
 
-    ``id`` is the id of the item that told it; the stable address stands first.
+    ``id`` is the id of the item that told it. Answers go to the first of the new ones;
+    ``stable`` as of a `Message`.
     """
 
     id: InboxId
     channel: ChannelId
     old: tuple[Address, ...]
     new: tuple[Address, ...]
+    stable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

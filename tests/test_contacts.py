@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gateway.contacts import Sender, find_contacts
+from gateway.contacts import Sender, find_contacts, find_conversations
 from gateway.model import Address, ChannelId, Contact, ContactId, Message, MessageId
-from gateway.store import Store
+from gateway.store import Store, schema
 
 NOW = datetime(2026, 11, 22, 22, 0, tzinfo=UTC)
 ANNA = Message(
@@ -46,3 +46,58 @@ async def test_one_stranger_in_one_unit(store: Store):
     first, second = await store.run(lambda c: find_contacts(c, senders))
 
     assert first == second
+
+
+def said(sender: str, *aliases: str, stable: bool = True) -> Sender:
+    """Return somebody's message: ``sender`` is a stable id, ``aliases`` are numbers."""
+    message = replace(
+        ANNA,
+        sender=Address("chat", sender),
+        aliases=tuple(Address("chat", alias) for alias in aliases),
+        stable=stable,
+    )
+    return Sender(message=message)
+
+
+async def one(store: Store, sender: Sender) -> str:
+    """Return the contact of one message, recorded by itself."""
+    (found,) = await store.run(lambda c: find_contacts(c, [sender]))
+    return found
+
+
+async def test_number_without_an_id_gets_it(store: Store):
+    """Who wrote before there were ids is the same person with one."""
+    before = await one(store, said("39333", stable=False))
+
+    assert before == await one(store, said("IT.anna", "39333"))
+    assert before == await one(store, said("IT.anna"))
+
+
+async def test_number_of_somebody_else_by_now(store: Store):
+    """A number given to another person: no case, no answer of the old owner's for them.
+
+    The old owner stays who they are, and is answered at their id.
+    """
+    anna = await one(store, said("IT.anna", "39333"))
+    message = replace(ANNA, sender=Address("chat", "39333"))
+    await store.run(lambda c: find_conversations(c, [message], [anna]))
+
+    bea = await one(store, said("IT.bea", "39333"))
+
+    assert anna != bea
+    assert bea == await one(store, said("39333", stable=False))
+    assert anna == await one(store, said("IT.anna"))
+    rows = await store.read(lambda c: c.execute(schema.conversation.select()).all())
+    assert ["chat:IT.anna"] == [row.reply_to for row in rows]
+    events = await store.read(lambda c: c.execute(schema.event.select()).all())
+    assert ["contact.address_recycled"] == [event.action for event in events]
+
+
+async def test_number_changes_hands_within_one_unit(store: Store):
+    """The same where both write at the same moment."""
+    await one(store, said("IT.anna", "39333"))
+    senders = [said("IT.bea", "39333"), said("IT.anna"), said("IT.bea", "39333")]
+
+    bea, anna, again = await store.run(lambda c: find_contacts(c, senders))
+
+    assert bea == again != anna

@@ -22,10 +22,11 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.engine import Dialect
 
-REVISION = "0001"
+REVISION = "0002"
 """The Alembic revision this code needs; a test holds it against the migrations."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -177,6 +178,8 @@ address = Table(
     metadata,
     Column("uri", Text, primary_key=True),
     Column("contact_id", Text, ForeignKey("contact.id"), nullable=False, index=True),
+    # Whether the provider gives it to nobody else, ever.
+    Column("stable", Boolean, nullable=False, server_default=false()),
     sqlite_with_rowid=False,
 )
 

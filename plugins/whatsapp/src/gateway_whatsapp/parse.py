@@ -24,7 +24,7 @@ from gateway.model import (
 )
 from gateway.payload import Payload
 from gateway_whatsapp.content import clean, optional, read_content
-from gateway_whatsapp.people import SCHEME, find_change, find_person
+from gateway_whatsapp.people import SCHEME, find_change, find_person, is_bsuid
 
 _LONGEST_NOTE = 500
 # Meta repeats a webhook for 7 days; older times are wrong.
@@ -54,6 +54,7 @@ def _read_change(inbound: Inbound, message: Payload) -> AddressChange | None:
         channel=inbound.channel,
         old=tuple(Address(SCHEME, each) for each in old),
         new=tuple(Address(SCHEME, each) for each in new),
+        stable=is_bsuid(new[0]),
     )
 
 
@@ -69,6 +70,7 @@ def _read_message(inbound: Inbound, message: Payload) -> Message:
         sender=Address(SCHEME, person.key),
         sender_name=person.name,
         aliases=person.aliases,
+        stable=bool(person.bsuid),
         sent_at=_time(message, received_at),
         received_at=received_at,
         references=_references(message),
