@@ -10,10 +10,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    stable = sa.Column(
-        "stable", sa.Boolean(), nullable=False, server_default=sa.false()
+    no = sa.false()
+    op.add_column(
+        "address",
+        sa.Column[bool]("stable", sa.Boolean(), nullable=False, server_default=no),
     )
-    op.add_column("address", stable)
 
 
 def downgrade() -> None:
