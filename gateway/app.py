@@ -406,6 +406,9 @@ def city_of(settings: Settings, host: PluginHost) -> City:
         acknowledge=gateway.acknowledge,
         wait_for_attachments=timedelta(seconds=settings.attachments.wait_seconds),
         split={key: types[c.type].split for key, c in settings.channels.items()},
+        files_apart={
+            key for key, c in settings.channels.items() if types[c.type].files_apart
+        },
     )
 
 

@@ -137,10 +137,12 @@ def whole(text: str) -> Sequence[str]:
 class ChannelType:
     """Name, configuration type and constructor: all there is to a registration.
 
-    ``split`` makes several messages of a text that is too long for one.
+    ``split`` makes several messages of a text that is too long for one. With
+    ``files_apart`` each file is a message of its own (`Outgoing` without text).
     """
 
     name: str
     config: type[Section]
     factory: Callable[[ChannelId, Any, Context[Any]], Channel[Any]]
     split: Callable[[str], Sequence[str]] = whole
+    files_apart: bool = False

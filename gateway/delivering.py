@@ -143,4 +143,4 @@ def to_channel(
 
 
 def _paragraphs(text: str, notes: Sequence[str]) -> str:
-    return "\n\n".join([text, *notes])
+    return "\n\n".join(filter(None, [text, *notes]))

@@ -35,6 +35,14 @@ SERVICE: Final = "service"
 CHANNEL: Final = "channel"
 
 
+_ENCLOSURE: Final = "enclosure:"
+
+
+def enclosure(position: int) -> str:
+    """Name the purpose of a delivery that brings one file of its source alone."""
+    return f"{_ENCLOSURE}{position}"
+
+
 def queue_of(target: str) -> str:
     """Name the queue of a target: each has its own, so none waits for another."""
     return f"deliver:{target}"
@@ -216,6 +224,9 @@ def _parcel(
     row: Row[Any], claim: Claim, files: Mapping[str, list[Attachment]]
 ) -> Parcel:
     attachments = tuple(files.get(row.source_id, ()))
+    if row.purpose.startswith(_ENCLOSURE):
+        position = int(row.purpose.removeprefix(_ENCLOSURE))
+        attachments = attachments[position : position + 1]
     return Parcel(
         claim=claim,
         id=DeliveryId(row.id),

@@ -5,7 +5,7 @@ Every function takes many outcomes, so that a busy moment costs few statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,6 +54,9 @@ class City:
         default_factory=dict
     )
     """How a channel makes several messages of a long text."""
+
+    files_apart: Collection[ChannelId] = ()
+    """Channels on which each file is a message of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -339,7 +342,7 @@ class Recorder:
         """Make the citizen's copy of an answer, on the citizen's own channel.
 
         A long one is several messages, each delivered by itself: the first answers the
-        citizen's message, the last brings the attachments.
+        citizen's message, the last brings the attachments, if these don't go apart.
         """
         case, thread, quote = _thread_of(connection, str(referred.case_id))
         text = self._city.texts.say(
@@ -349,7 +352,10 @@ class Recorder:
             text=message.text,
         )
         split = self._city.split.get(thread.channel)
-        parts = split(text) if split is not None else [text]
+        parts = list(split(text)) if split is not None else [text]
+        apart = thread.channel in self._city.files_apart
+        files = range(len(message.attachments)) if apart else ()
+        purposes = ["answer"] * len(parts) + [outbox.enclosure(n) for n in files]
         rows = [
             _outbound_row(
                 connection,
@@ -359,24 +365,26 @@ class Recorder:
                 case_id=case.id,
                 references=(quote,) if quote else (),
             )
-            for part in parts
+            for part in (*parts, *("" for _ in files))
         ]
         messages.store(connection, rows)
-        deliveries = [
+        due_at = self._due(connection, message)
+        with_files = len(parts) if apart else len(parts) - 1
+        return [
             NewDelivery(
                 message_id=row["id"],
                 target=f"{CHANNEL}:{thread.channel}",
-                purpose="answer",
+                purpose=purpose,
                 recipient=thread.reply_to,
                 lane=thread.reply_to,
                 case_id=case.id,
+                quote=quote if number == 0 else None,
+                source_id=message.id if brings else None,
+                due_at=due_at if brings else None,
             )
-            for row in rows
+            for number, (row, purpose) in enumerate(zip(rows, purposes, strict=True))
+            for brings in [number >= with_files]
         ]
-        deliveries[0] = replace(deliveries[0], quote=quote)
-        due_at = self._due(connection, message)
-        deliveries[-1] = replace(deliveries[-1], source_id=message.id, due_at=due_at)
-        return deliveries
 
 
 def _resolve_held(

@@ -65,6 +65,8 @@ wait_seconds = {wait}
 type = "phone"
 [channels.mail]
 type = "phone"
+[channels.album]
+type = "album"
 [services.urp]
 name = "URP"
 connectors = [{{ type = "office" }}]
@@ -151,6 +153,9 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                 raise answer
             yield answer
 
+    class Album(Phone):
+        sends_attachments = True
+
     class Office(Connector[Section]):
         semantics = Semantics.KEYED
 
@@ -168,7 +173,10 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
     class City(Plugin[NoConfig]):
         @hookimpl
         def register_channels(self) -> list[ChannelType]:
-            return [ChannelType("phone", Section, Phone, in_hundreds)]
+            return [
+                ChannelType("phone", Section, Phone, in_hundreds),
+                ChannelType("album", Section, Album, files_apart=True),
+            ]
 
         @hookimpl
         def register_connectors(self) -> list[ConnectorType]:

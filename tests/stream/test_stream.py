@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import aiohttp
 import orjson
 import pytest
@@ -146,6 +148,36 @@ async def test_long_answer_is_several_messages_in_order(tmp_path, url):
         assert 4 <= len(told)
         assert [asked] + [None] * (len(told) - 1) == [n.quote for n in told]
         assert ["1 file" in n.text for n in told] == [False] * (len(told) - 1) + [True]
+
+
+async def test_files_of_an_answer_go_apart(tmp_path, url):
+    """Where a file is a message: the text, then each of them; a lost one is told."""
+    async with small_city(tmp_path, url=url) as city:
+        await city.say("album", text="altro")
+        await city.settle()
+        gone = AttachmentError("gone", "gone", retryable=False)
+        city.outside.files = {"a": [b"first"], "b": [gone], "c": [b"third"]}
+        await city.say(
+            "mail",
+            sender="urp@office",
+            text="Ecco le foto.",
+            references=[f"<{city.outside.handovers[0].delivery_id}@office>"],
+            files=["a", "b", "c"],
+        )
+        await city.settle()
+
+        told = city.outside.notices[1:]
+        digests = [[e.sha256 for e in notice.enclosures] for notice in told]
+        assert [[], [sha256(b"first")], [], [sha256(b"third")]] == digests
+        assert "Ecco le foto." in told[0].text
+        assert ["", "l'allegato f non è stato scaricato", ""] == [
+            notice.text for notice in told[1:]
+        ]
+        assert 4 == len({notice.delivery_id for notice in told})
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -403,7 +435,7 @@ async def test_health_tells_how_everything_is(tmp_path):
             state = await response.json()
             assert (200, "ok") == (response.status, state["status"])
             assert {"city"} == set(state["plugins"])
-            assert {"phone", "mail"} == set(state["channels"])
+            assert {"album", "mail", "phone"} == set(state["channels"])
         async with http.get(f"{city.url}/metrics") as response:
             text = await response.text()
         assert 'gateway_intake_items_total{channel="phone",result="new"} 1.0' in text

@@ -255,10 +255,10 @@ async def test_whole_webhook_from_the_simulator(served, sim, inbox):
 
 
 def test_channel_is_blind(channel):
-    """A repetition is recognisable only, and waited for first."""
+    """A repetition is recognisable only, and waited for first; files are carried."""
     made = channel()
 
-    assert (Semantics.BLIND, 60.0, False) == (
+    assert (Semantics.BLIND, 60.0, True) == (
         made.semantics,
         made.grace_seconds,
         made.sends_attachments,

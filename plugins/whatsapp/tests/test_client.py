@@ -16,6 +16,7 @@ from gateway.model import (
     Address,
     Attachment,
     ChannelId,
+    Enclosure,
     HealthStatus,
     Original,
     ReceiptStatus,
@@ -433,3 +434,97 @@ async def test_errors_hold_no_personal_data(reach, sim, outgoing):
     assert "393290000000" not in shown
     assert "URP-2026" not in shown
     assert "the-token" not in shown
+
+
+@pytest.fixture
+def enclosing(tmp_path, outgoing):
+    """Make a delivery that is one file."""
+
+    def make(content: bytes, media_type: str, name: str = "foto.jpg", **changes):
+        path = tmp_path / "stored"
+        path.write_bytes(content)
+        enclosure = Enclosure(
+            name=name,
+            media_type=media_type,
+            size=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            path=path,
+        )
+        return outgoing(text="", enclosures=(enclosure,), **changes)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("media_type", "expected"),
+    [
+        ("image/jpeg", ("image", None)),
+        ("audio/ogg", ("audio", None)),
+        ("video/mp4", ("video", None)),
+        ("application/pdf", ("document", "esito.pdf")),
+    ],
+)
+async def test_file_is_uploaded_and_sent(reach, sim, enclosing, media_type, expected):
+    """As what it is; a document under its name. Byte for byte."""
+    receipt = await reach().send(enclosing(CONTENT, media_type, name="esito.pdf"))
+    [sent] = await sim.wait_sent(1)
+
+    assert expected == (sent.type, sent.filename)
+    assert "wamid.abc" == sent.context_id
+    assert sent.wamid == receipt.external_id
+    assert CONTENT == sim.media.get(sent.media_id).content
+
+
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        ((b"GIF89a", "image/gif"), "file_type"),
+        ((b"x" * (5 * 2**20 + 1), "image/png"), "file_too_large"),
+    ],
+    ids=["type", "size"],
+)
+async def test_file_that_meta_does_not_take(reach, sim, enclosing, file, code):
+    """Nothing is sent; staff see why."""
+    with pytest.raises(DeliveryError) as caught:
+        await reach().send(enclosing(*file))
+
+    assert (code, False) == (caught.value.code, caught.value.retryable)
+    assert [] == sim.attempts
+
+
+@pytest.mark.parametrize("status", [500, 502, 429])
+async def test_failed_upload_is_simply_repeated(answering, channel, enclosing, status):
+    """Nobody saw the file, so the outcome is not unknown."""
+
+    async def handler(request):
+        await request.read()
+        return web.Response(status=status, text="<html>")
+
+    there = channel(base_url=await answering(handler))
+    with pytest.raises(DeliveryError) as caught:
+        await there.send(enclosing(CONTENT, "image/jpeg"))
+
+    assert (True, False) == (caught.value.retryable, caught.value.unknown)
+
+
+async def test_lost_answer_to_a_file_is_unknown(reach, sim, enclosing):
+    """After the upload, it is as with a text."""
+    sim.faults.append(Fault.dropped(accepted=True))
+    with pytest.raises(DeliveryError) as caught:
+        await reach().send(enclosing(CONTENT, "image/jpeg"))
+
+    assert (True, True) == (caught.value.retryable, caught.value.unknown)
+    assert 1 == len(sim.sent)
+
+
+async def test_file_that_is_gone_is_tried_again(reach, enclosing):
+    """A disk that is not mounted may come back."""
+    outgoing = enclosing(CONTENT, "image/jpeg")
+    outgoing.enclosures[0].path.unlink()
+    with pytest.raises(DeliveryError) as caught:
+        await reach().send(outgoing)
+
+    assert ("enclosure_unreadable", True) == (
+        caught.value.code,
+        caught.value.retryable,
+    )

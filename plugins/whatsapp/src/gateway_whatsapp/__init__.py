@@ -21,4 +21,12 @@ class WhatsAppPlugin(Plugin[NoConfig]):
     @hookimpl
     def register_channels(self) -> list[ChannelType]:
         """Offer a WhatsApp Business number to which citizens write."""
-        return [ChannelType("whatsapp", WhatsAppConfig, WhatsAppChannel, split_text)]
+        return [
+            ChannelType(
+                "whatsapp",
+                WhatsAppConfig,
+                WhatsAppChannel,
+                split=split_text,
+                files_apart=True,
+            )
+        ]

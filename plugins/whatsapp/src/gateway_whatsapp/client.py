@@ -7,6 +7,7 @@ key: a time-out after sending leaves the outcome unknown, and a status that carr
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +17,14 @@ from yarl import URL
 
 from gateway.clock import Clock
 from gateway.errors import AttachmentError, DeliveryError, PayloadError
-from gateway.model import Health, HealthStatus, Outgoing, Receipt, ReceiptStatus
+from gateway.model import (
+    Enclosure,
+    Health,
+    HealthStatus,
+    Outgoing,
+    Receipt,
+    ReceiptStatus,
+)
 from gateway.payload import Payload
 from gateway_whatsapp.config import WhatsAppConfig, is_safe
 from gateway_whatsapp.content import MEDIA_ID
@@ -27,9 +35,11 @@ from gateway_whatsapp.errors import (
     delivery_error,
     rule_of,
 )
-from gateway_whatsapp.render import render
+from gateway_whatsapp.render import media_kind, render, render_media
 
 _CHUNK = 64 * 1024
+_OCTETS_PER_SECOND = 100_000
+"""The slowest line on which a file may be uploaded in time."""
 _LONGEST_PAUSE = 24 * 3600
 _GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _EXPIRED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *_GONE}
@@ -52,14 +62,19 @@ class CloudApi:
         self.health = Health(status=HealthStatus.OK, text="not used yet")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
-        """Send a text; return Meta's id of it.
+        """Send a text or a file; return Meta's id of it.
 
         Raises:
             DeliveryError: not taken, or whether it was taken is unknown.
 
         """
-        url = f"{self._config.base_url}/{self._config.phone_number_id}/messages"
-        body = render(outgoing)
+        url = f"{self._number}/messages"
+        if outgoing.enclosures:
+            (enclosure,) = outgoing.enclosures
+            media_id = await self._upload(enclosure, outgoing.attempt)
+            body = render_media(outgoing, media_id)
+        else:
+            body = render(outgoing)
         try:
             async with await self._request("POST", URL(url), json=body) as response:
                 return await self._read_sent(response, outgoing)
@@ -67,6 +82,51 @@ class CloudApi:
             raise self._unreachable(error) from error
         except _BROKEN as error:
             raise self._lost(error) from error
+
+    @property
+    def _number(self) -> str:
+        return f"{self._config.base_url}/{self._config.phone_number_id}"
+
+    async def _upload(self, enclosure: Enclosure, attempt: int) -> str:
+        """Upload a file; return Meta's id of it. Nobody sees it, so it may be repeated.
+
+        Raises:
+            DeliveryError: Meta does not take it, now or ever.
+
+        """
+        media_kind(enclosure)
+        try:
+            file = await asyncio.to_thread(enclosure.path.open, "rb")
+        except OSError as error:
+            text = f"file {enclosure.sha256[:12]}: {type(error).__name__}"
+            raise DeliveryError("enclosure_unreadable", text, retryable=True) from None
+        form = aiohttp.FormData()
+        form.add_field("messaging_product", "whatsapp")
+        form.add_field("type", enclosure.media_type)
+        form.add_field(
+            "file", file, filename=enclosure.name, content_type=enclosure.media_type
+        )
+        seconds = self._config.timeout
+        patience = aiohttp.ClientTimeout(
+            total=seconds + enclosure.size / _OCTETS_PER_SECOND, connect=seconds / 2
+        )
+        url = URL(f"{self._number}/media")
+        try:
+            async with await self._request(
+                "POST", url, data=form, timeout=patience
+            ) as response:
+                raw = await response.read()
+                if response.status != HTTPStatus.OK:
+                    refusal = self._refused(response, raw)
+                    raise delivery_error(refusal, attempt, sending=False)
+                return Payload.from_json(raw).text("id")
+        except _BROKEN as error:
+            raise self._unreachable(error) from error
+        except PayloadError as error:
+            text = f"uploaded, but the answer can't be read: {error}"
+            raise DeliveryError("unreadable_answer", text, retryable=True) from error
+        finally:
+            file.close()
 
     async def _read_sent(
         self, response: aiohttp.ClientResponse, outgoing: Outgoing
@@ -165,7 +225,7 @@ class CloudApi:
 
     async def check(self) -> Health:
         """Ask for our own number; send nothing."""
-        url = URL(f"{self._config.base_url}/{self._config.phone_number_id}")
+        url = URL(self._number)
         try:
             async with await self._request("GET", url) as response:
                 raw = await response.read()

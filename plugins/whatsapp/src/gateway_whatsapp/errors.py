@@ -135,11 +135,13 @@ def name_of(refusal: Refusal) -> str:
     return f"http_{refusal.status}" if refusal.code is None else str(refusal.code)
 
 
-def delivery_error(refusal: Refusal, attempt: int) -> DeliveryError:
+def delivery_error(
+    refusal: Refusal, attempt: int, *, sending: bool = True
+) -> DeliveryError:
     """Return a refused send as data; ``attempt`` counts from 1.
 
     A fault of the server's that is told without a Graph error leaves open whether
-    the message was taken.
+    the message was taken, if we were ``sending`` one and not just uploading a file.
     """
     rule = rule_of(refusal)
     again = rule.action in {Action.RETRY, Action.SLOW, Action.ACCOUNT}
@@ -147,7 +149,7 @@ def delivery_error(refusal: Refusal, attempt: int) -> DeliveryError:
         name_of(refusal),
         rule.text,
         retryable=again,
-        unknown=refusal.code is None and refusal.status >= _FAULT,
+        unknown=sending and refusal.code is None and refusal.status >= _FAULT,
         account=rule.action is Action.ACCOUNT,
         retry_after=_pause(refusal, rule, attempt),
     )

@@ -1,16 +1,17 @@
 """A delivery → the body of ``POST /{phone-number-id}/messages``. Pure.
 
-Source: Meta, *Cloud API: text messages*.
+Sources: Meta, *Cloud API: text messages, media messages*.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from semantic_text_splitter import TextSplitter
 
 from gateway.errors import DeliveryError
-from gateway.model import Outgoing
+from gateway.model import Enclosure, Outgoing
 from gateway_whatsapp.people import SCHEME, is_bsuid
 
 LONGEST_TEXT = 4096
@@ -29,26 +30,102 @@ def split_text(text: str) -> list[str]:
     return _SPLITTER.chunks(text)
 
 
+@dataclass(frozen=True, slots=True)
+class MediaKind:
+    """How Meta sends files of some types, and up to how many bytes."""
+
+    name: str
+    media_types: tuple[str, ...]
+    most_bytes: int
+
+
+MEDIA_KINDS: Final = (
+    MediaKind("image", ("image/jpeg", "image/png"), 5 * 2**20),
+    MediaKind(
+        "audio",
+        ("audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"),
+        16 * 2**20,
+    ),
+    MediaKind("video", ("video/mp4", "video/3gpp"), 16 * 2**20),
+    MediaKind(
+        "document",
+        (
+            "text/plain",
+            "application/pdf",
+            "application/msword",
+            "application/vnd.ms-excel",
+            "application/vnd.ms-powerpoint",
+            *(
+                f"application/vnd.openxmlformats-officedocument.{kind}"
+                for kind in (
+                    "wordprocessingml.document",
+                    "spreadsheetml.sheet",
+                    "presentationml.presentation",
+                )
+            ),
+        ),
+        100 * 2**20,
+    ),
+)
+"""What can be uploaded (Meta, *Cloud API: supported media types*)."""
+
+
+def media_kind(enclosure: Enclosure) -> MediaKind:
+    """Return how a file is sent.
+
+    Raises:
+        DeliveryError: Meta does not take it.
+
+    """
+    for kind in MEDIA_KINDS:
+        if enclosure.media_type in kind.media_types:
+            if enclosure.size <= kind.most_bytes:
+                return kind
+            text = f"WhatsApp takes {kind.name} files up to {kind.most_bytes} bytes"
+            raise DeliveryError("file_too_large", text, retryable=False)
+    text = f"WhatsApp does not take files of type {enclosure.media_type}"
+    raise DeliveryError("file_type", text, retryable=False)
+
+
+def render_media(outgoing: Outgoing, media_id: str) -> dict[str, Any]:
+    """Return the body of a message that is one uploaded file.
+
+    Raises:
+        DeliveryError: no WhatsApp address, or Meta does not take the file.
+
+    """
+    (enclosure,) = outgoing.enclosures
+    kind = media_kind(enclosure).name
+    media = {"id": media_id}
+    if kind == "document":
+        media["filename"] = enclosure.name
+    return {**_envelope(outgoing), "type": kind, kind: media}
+
+
 def render(outgoing: Outgoing) -> dict[str, Any]:
-    """Return the body; the same at every attempt.
+    """Return the body of a text; the same at every attempt.
 
     Raises:
         DeliveryError: no WhatsApp address, or the text is too long.
 
     """
-    if outgoing.to.scheme != SCHEME:
-        text = f"{outgoing.to.scheme}: is no WhatsApp address"
-        raise DeliveryError("bad_address", text, retryable=False)
     if len(outgoing.text) > LONGEST_TEXT:
         text = f"WhatsApp takes {LONGEST_TEXT} characters: shorten the text"
         raise DeliveryError("text_too_long", text, retryable=False)
+    text_object = {"body": outgoing.text, "preview_url": False}
+    return {**_envelope(outgoing), "type": "text", "text": text_object}
+
+
+def _envelope(outgoing: Outgoing) -> dict[str, Any]:
+    """Return what is the same for every kind of message."""
+    if outgoing.to.scheme != SCHEME:
+        text = f"{outgoing.to.scheme}: is no WhatsApp address"
+        raise DeliveryError("bad_address", text, retryable=False)
     to = outgoing.to.value
     body: dict[str, Any] = {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",
         "recipient" if is_bsuid(to) else "to": to,
-        "type": "text",
-        "text": {"body": outgoing.text, "preview_url": False},
         "biz_opaque_callback_data": outgoing.delivery_id,
     }
     if outgoing.quote:

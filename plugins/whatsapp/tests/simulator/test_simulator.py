@@ -57,6 +57,9 @@ class Hook:
         return web.Response(text="accepted\n")
 
 
+IMAGE = {"messaging_product": "whatsapp", "to": TO, "type": "image"}
+
+
 @pytest.fixture
 async def hooked(sim):
     """Let the simulator send to a hook."""
@@ -97,12 +100,20 @@ async def test_number_may_be_written_by_people(send, sim):
     assert TO == sim.sent[0].to
 
 
-async def test_every_published_request_is_taken(send, fixture):
+def _medium(sim, body) -> str:
+    """Return a file of the right kind for one of Meta's examples."""
+    types = {"audio": "audio/ogg", "document": "application/pdf", "video": "video/mp4"}
+    types |= {"image": "image/png", "sticker": "image/webp"}
+    return sim.add_media(b"x", types.get(body.get("type"), "image/png"))
+
+
+async def test_every_published_request_is_taken(send, fixture, sim):
     """Meta's own examples are right requests, but for one that lacks its type."""
     examples = fixture("requests/meta_examples.json")
     answers = {}
     for name, body in examples.items():
         text = re.sub(r"\{\{[A-Za-z-]+\}\}", TO, json.dumps(body))
+        text = re.sub("<[A-Z]+_OBJECT_ID>", _medium(sim, body), text)
         answers[name], _ = await send(json.loads(text))
     expected = {**dict.fromkeys(examples, 200), "Send Reply to List Message": 400}
 
@@ -125,6 +136,11 @@ async def test_every_published_request_is_taken(send, fixture):
         ({**TEXT, "colour": "red"}, 100),
         ({**TEXT, "type": "telepathy"}, 131051),
         ({**TEXT, "type": "image"}, 131008),
+        ({**IMAGE, "image": {}}, 131008),
+        ({**IMAGE, "image": {"id": "1", "link": "https://x"}}, 131008),
+        ({**IMAGE, "image": {"id": "1", "colour": "red"}}, 100),
+        ({**IMAGE, "image": {"id": "1", "caption": "x" * 1025}}, 100),
+        ({**IMAGE, "image": {"id": "12345"}}, 100),
         ({**TEXT, "biz_opaque_callback_data": "x" * 513}, 100),
         ({**TEXT, "context": {}}, 131008),
         ([], 100),
@@ -301,3 +317,12 @@ def test_program_helps():
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
 
     assert "/simulator/text" in shown.stdout
+
+
+async def test_file_of_another_kind_is_refused(send, sim):
+    """A document can't be sent as an image."""
+    media_id = sim.add_media(b"%PDF", "application/pdf")
+
+    status, answer = await send({**IMAGE, "image": {"id": media_id}})
+
+    assert (400, 131053) == (status, answer["error"]["code"])

@@ -29,6 +29,8 @@ class SentMessage:
     text: str
     biz_opaque_callback_data: str | None
     context_id: str | None
+    media_id: str | None = None
+    filename: str | None = None
 
 
 @dataclass(slots=True)

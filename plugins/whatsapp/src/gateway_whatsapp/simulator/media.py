@@ -9,9 +9,58 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.clock import Clock
+from gateway_whatsapp.simulator.faults import GraphError
 
 URL_SECONDS = 300.0
 """How long the address of a file is good (Meta: 5 minutes)."""
+
+
+_KINDS: dict[str, tuple[int, frozenset[str]]] = {
+    "image": (5_242_880, frozenset({"image/jpeg", "image/png"})),
+    "audio": (
+        16_777_216,
+        frozenset({"audio/aac", "audio/amr", "audio/mpeg", "audio/mp4", "audio/ogg"}),
+    ),
+    "video": (16_777_216, frozenset({"video/mp4", "video/3gpp"})),
+    "sticker": (512_000, frozenset({"image/webp"})),
+    "document": (
+        104_857_600,
+        frozenset(
+            {
+                "text/plain",
+                "application/pdf",
+                "application/msword",
+                "application/vnd.ms-excel",
+                "application/vnd.ms-powerpoint",
+                "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+                "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+                "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+            }
+        ),
+    ),
+}
+"""Kind → most bytes, media types (Meta, *Cloud API: supported media types*).
+
+On purpose not what the channel uses: one must find the other's mistakes.
+"""
+
+_WRONG_FILE = 131053
+
+
+def require_kind(media_type: str, size: int, kind: str | None = None) -> None:
+    """Refuse a file that Meta does not take, at all or as ``kind``.
+
+    Raises:
+        GraphError: as Meta refuses it.
+
+    """
+    essence = media_type.partition(";")[0]
+    for name, (most, types) in _KINDS.items():
+        if essence in types and kind in {None, name}:
+            if size <= most:
+                return
+            raise GraphError(_WRONG_FILE, f"{name}: larger than {most} bytes")
+    raise GraphError(_WRONG_FILE, f"{essence} is no {kind or 'supported type'}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """What the Cloud API takes: strict models of ``POST /{phone-number-id}/messages``.
 
 Made after Meta's published schema (business-messaging-api v23.0): its 50 request
-examples are a test of these. Text messages are checked in full, of the other types
+examples are a test of these. Texts and files are checked in full, of the other types
 only that their object is there.
 """
 
@@ -35,6 +35,9 @@ TYPES = frozenset(
 )
 
 
+MEDIA_TYPES = frozenset({"audio", "document", "image", "sticker", "video"})
+
+
 class _Strict(BaseModel):
     """No coercion, nothing unknown."""
 
@@ -46,6 +49,22 @@ class Text(_Strict):
 
     body: Annotated[str, Field(min_length=1, max_length=4096)]
     preview_url: bool = False
+
+
+class Media(_Strict):
+    """Object ``image``, ``audio``, ``video``, ``document`` or ``sticker``."""
+
+    id: Annotated[str, Field(min_length=1)] | None = None
+    link: Annotated[str, Field(min_length=1)] | None = None
+    caption: Annotated[str, Field(max_length=1024)] | None = None
+    filename: str | None = None
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Self:
+        if (self.id is None) == (self.link is None):
+            message = "one of id and link is required"
+            raise ValueError(message)
+        return self
 
 
 class Quoted(_Strict):
@@ -67,6 +86,11 @@ class Send(BaseModel):
     ) = None
     type: str = "text"
     text: Text | None = None
+    image: Media | None = None
+    audio: Media | None = None
+    video: Media | None = None
+    document: Media | None = None
+    sticker: Media | None = None
     context: Quoted | None = None
     biz_opaque_callback_data: Annotated[str, Field(max_length=512)] | None = None
 
@@ -85,11 +109,15 @@ class Send(BaseModel):
     @property
     def content(self) -> Any:
         """Return the object named like the type."""
-        return (
-            self.text
-            if self.type == "text"
-            else (self.model_extra or {}).get(self.type)
-        )
+        if self.type == "text" or self.type in MEDIA_TYPES:
+            return getattr(self, self.type)
+        return (self.model_extra or {}).get(self.type)
+
+    @property
+    def media(self) -> Media | None:
+        """Return the file, if this is one."""
+        content = self.content
+        return content if isinstance(content, Media) else None
 
 
 class MarkRead(_Strict):

@@ -17,11 +17,12 @@ from gateway.payload import Payload
 from gateway_whatsapp.people import is_bsuid
 from gateway_whatsapp.simulator.faults import Answer, Fault, GraphError
 from gateway_whatsapp.simulator.ledger import Attempt, Ledger, SentMessage
-from gateway_whatsapp.simulator.media import MediaLibrary
+from gateway_whatsapp.simulator.media import MediaLibrary, require_kind
 from gateway_whatsapp.simulator.payloads import new_wamid
-from gateway_whatsapp.simulator.schema import MarkRead, Send, read_request
+from gateway_whatsapp.simulator.schema import PARAMETER, MarkRead, Send, read_request
 
 _CHUNK = 64 * 1024
+_LARGEST = 101 * 2**20
 _NOT_DIGIT = re.compile(r"[^0-9]")
 _TOKEN = 190
 _NOTHING_THERE = (100, 33)
@@ -52,9 +53,10 @@ class GraphServer:
 
     def application(self) -> web.Application:
         """Return the application."""
-        app = web.Application(middlewares=[_told_by_meta])
+        app = web.Application(middlewares=[_told_by_meta], client_max_size=_LARGEST)
         version = r"/{version:v\d+\.0}"
         app.router.add_post(version + r"/{id}/messages", self._messages)
+        app.router.add_post(version + r"/{id}/media", self._upload)
         app.router.add_get(version + r"/{id}", self._object)
         app.router.add_get("/media/{key}", self._download)
         return app
@@ -66,6 +68,7 @@ class GraphServer:
         try:
             self._require_number(request.match_info["id"])
             asked = read_request(body)
+            self._require_media(asked)
         except GraphError as error:
             await self._write(body, f"refused: {error.code}")
             raise
@@ -108,6 +111,8 @@ class GraphServer:
             text=asked.text.body if asked.text else "",
             biz_opaque_callback_data=asked.biz_opaque_callback_data,
             context_id=asked.context.message_id if asked.context else None,
+            media_id=asked.media.id if asked.media else None,
+            filename=asked.media.filename if asked.media else None,
         )
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:
@@ -132,6 +137,32 @@ class GraphServer:
             status=fault.status,
             retry_after=fault.retry_after,
         )
+
+    async def _upload(self, request: web.Request) -> web.StreamResponse:
+        """Keep a file that the gateway is about to send, as strictly as Meta."""
+        self._authorise(request)
+        self._require_number(request.match_info["id"])
+        form = await request.post()
+        file = form.get("file")
+        if form.get("messaging_product") != "whatsapp":
+            raise GraphError(PARAMETER, "messaging_product: must be whatsapp")
+        if not isinstance(file, web.FileField):
+            raise GraphError(PARAMETER, "file: missing")
+        if file.content_type != form.get("type"):
+            raise GraphError(PARAMETER, "type: not that of the file")
+        content = file.file.read()
+        require_kind(file.content_type, len(content))
+        return web.json_response({"id": self._media.add(content, file.content_type).id})
+
+    def _require_media(self, asked: Send | MarkRead) -> None:
+        """Refuse a file that is not there, or that is of another kind."""
+        if not isinstance(asked, Send) or asked.media is None or asked.media.id is None:
+            return
+        medium = self._media.get(asked.media.id)
+        if medium is None:
+            text = f"media id {asked.media.id} does not exist"
+            raise GraphError(PARAMETER, text)
+        require_kind(medium.mime_type, len(medium.content), asked.type)
 
     async def _object(self, request: web.Request) -> web.StreamResponse:
         """Show the number, or a file's metadata."""
