@@ -121,6 +121,8 @@ def to_channel(
             created_at=parcel.created_at,
             to=parcel.to,
             text=_paragraphs(parcel.message.text, notes),
+            purpose=parcel.purpose,
+            last_inbound_at=parcel.last_inbound_at,
             enclosures=enclosures,
             quote=parcel.quote,
             case_number=parcel.case.number if parcel.case else "",

@@ -303,7 +303,9 @@ class Outgoing:
     ``delivery_id`` and ``created_at`` are the same at every attempt: derive from them
     whatever lets the other side recognise a repetition. ``maybe_sent``: an earlier
     attempt ended without an answer. ``quote`` is the foreign id of the citizen's
-    message that this answers.
+    message that this answers. ``purpose`` is ``answer``, ``notice`` (we have it, under
+    this number), ``rejection`` or ``enclosure:<n>``; ``last_inbound_at`` when the
+    citizen last wrote in this conversation: some channels take no answer later on.
     """
 
     delivery_id: DeliveryId
@@ -311,6 +313,8 @@ class Outgoing:
     created_at: datetime
     to: Address
     text: str
+    purpose: str = ""
+    last_inbound_at: datetime | None = None
     enclosures: tuple[Enclosure, ...] = ()
     quote: str | None = None
     subject: str = ""

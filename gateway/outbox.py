@@ -82,6 +82,7 @@ class Parcel:
     message: Message
     case: Case | None
     attachments: tuple[Attachment, ...]
+    last_inbound_at: datetime | None
 
     @property
     def maybe_sent(self) -> bool:
@@ -179,9 +180,14 @@ _PARCELS = (
         schema.cases.c.service,
         schema.cases.c.status,
         schema.cases.c.opened_at,
+        schema.conversation.c.last_inbound_at,
     )
     .join(schema.message, schema.message.c.id == schema.delivery.c.message_id)
     .outerjoin(schema.cases, schema.cases.c.id == schema.delivery.c.case_id)
+    .outerjoin(
+        schema.conversation,
+        schema.conversation.c.id == schema.message.c.conversation_id,
+    )
 )
 _SENDING = Prepared(
     update(schema.delivery)
@@ -239,6 +245,7 @@ def _parcel(
         message=messages.from_row(_Said(row), attachments),
         case=cases.from_row(_Matter(row)) if row.the_case else None,
         attachments=attachments,
+        last_inbound_at=row.last_inbound_at,
     )
 
 

@@ -121,6 +121,13 @@ async def test_office_answer_goes_to_the_right_citizen(tmp_path, url):
 
         answer = city.outside.notices[-1]
         assert "anna" == answer.to.value
+        assert {"answer", "notice"} == {n.purpose for n in city.outside.notices}
+        (annas,) = [
+            row.last_inbound_at
+            for row in await city.rows(schema.conversation)
+            if row.reply_to == "phone:anna"
+        ]
+        assert annas == answer.last_inbound_at
         assert "Domani la ripariamo." in answer.text
         assert mine.case.number in answer.text
         statuses = {c.number: c.status for c in await city.rows(schema.cases)}

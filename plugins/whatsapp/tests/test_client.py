@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
@@ -140,7 +141,7 @@ FAULTS = [
     Faulty(Fault.error(131016, status=503), "131016", True, DEGRADED),
     Faulty(Fault.error(131056), "131056", True, OK),
     Faulty(Fault.error(190, status=401), "190", True, DOWN),
-    Faulty(Fault.error(131047), "131047", False, OK),
+    Faulty(Fault.error(131047), "needs_template", False, OK),
     Faulty(Fault.error(131026), "131026", False, OK),
     Faulty(Fault.error(131009), "131009", False, OK),
 ]
@@ -528,3 +529,83 @@ async def test_file_that_is_gone_is_tried_again(reach, enclosing):
         caught.value.code,
         caught.value.retryable,
     )
+
+
+TEMPLATES = {
+    "answer": {"name": "risposta", "parameters": ["{number}", "{text}"]},
+    "notice": {"name": "ricevuto"},
+}
+
+
+@pytest.fixture
+def late(outgoing):
+    """Make an answer to somebody who wrote two days ago."""
+
+    def make(hours: float = 48, **changes):
+        last = datetime.now(UTC) - timedelta(hours=hours)
+        given = {"purpose": "answer", "case_number": "URP-2026-000123", **changes}
+        return outgoing(last_inbound_at=last, **given)
+
+    return make
+
+
+async def test_template_after_24_hours(reach, sim, late):
+    """Meta takes nothing else: number and text go into it, on one line."""
+    there = reach(templates=TEMPLATES)
+    receipt = await there.send(late(text="Risposta:\n\n\tRiparata.  Grazie"))
+    [sent] = sim.sent
+
+    assert ("template", "risposta") == (sent.type, sent.template)
+    assert ("URP-2026-000123", "Risposta: Riparata. Grazie") == sent.parameters
+    assert (sent.wamid, None) == (receipt.external_id, sent.context_id)
+
+
+@pytest.mark.parametrize(
+    ("hours", "kind"), [(0, "text"), (23.8, "text"), (23.95, "template")]
+)
+async def test_window_is_a_little_less_than_meta_says(reach, sim, late, hours, kind):
+    """A text that takes a minute on its way must not come too late."""
+    await reach(templates=TEMPLATES).send(late(hours))
+
+    assert kind == sim.sent[0].type
+
+
+async def test_template_without_places(reach, sim, late):
+    """Some say the same to everybody."""
+    await reach(templates=TEMPLATES).send(late(purpose="notice"))
+
+    assert ("ricevuto", ()) == (sim.sent[0].template, sim.sent[0].parameters)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"purpose": "rejection"}, "needs_template"),
+        ({"text": "x" * 1025}, "too_long_for_template"),
+    ],
+)
+async def test_what_no_template_says_waits_for_staff(reach, sim, late, changes, code):
+    """Nothing is sent, and the text says what to do about it."""
+    with pytest.raises(DeliveryError) as caught:
+        await reach(templates=TEMPLATES).send(late(**changes))
+
+    assert (code, False) == (caught.value.code, caught.value.retryable)
+    assert [] == sim.attempts
+
+
+async def test_file_after_24_hours_waits_for_staff(reach, sim, enclosing):
+    """It is not even uploaded."""
+    last = datetime.now(UTC) - timedelta(hours=48)
+    outgoing = enclosing(
+        CONTENT, "image/jpeg", purpose="enclosure:0", last_inbound_at=last
+    )
+    with pytest.raises(DeliveryError, match="files have none"):
+        await reach(templates=TEMPLATES).send(outgoing)
+
+
+async def test_meta_says_when_the_window_is_closed(reach, sim, late):
+    """If its clock differs from ours, the template goes at once."""
+    sim.faults.append(Fault.error(131047))
+    await reach(templates=TEMPLATES).send(late(hours=1))
+
+    assert ["template"] == [sent.type for sent in sim.sent]

@@ -34,6 +34,11 @@ def test_secrets_never_print(config):
         {"media_hosts": ["https://lookaside.fbsbx.com"]},
         {"timeout": 0},
         {"tiemout": 3},
+        {"templates": {"answer": {"name": "Risposta"}}},
+        {"templates": {"answer": {"name": "r", "language": "italiano"}}},
+        {"templates": {"answer": {"name": "r", "parameters": ["{citizen}"]}}},
+        {"templates": {"answer": {"name": "r", "parameters": ["{"]}}},
+        {"templates": {"greeting": {"name": "r"}}},
     ],
     ids=str,
 )

@@ -35,12 +35,19 @@ from gateway_whatsapp.errors import (
     delivery_error,
     rule_of,
 )
-from gateway_whatsapp.render import media_kind, render, render_media
+from gateway_whatsapp.render import (
+    is_closed,
+    media_kind,
+    render,
+    render_media,
+    render_template,
+)
 
 _CHUNK = 64 * 1024
 _OCTETS_PER_SECOND = 100_000
 """The slowest line on which a file may be uploaded in time."""
 _LONGEST_PAUSE = 24 * 3600
+_WINDOW_CLOSED = "131047"
 _GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _EXPIRED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *_GONE}
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
@@ -62,19 +69,36 @@ class CloudApi:
         self.health = Health(status=HealthStatus.OK, text="not used yet")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
-        """Send a text or a file; return Meta's id of it.
+        """Send a text or a file, or a template once Meta takes nothing else.
+
+        Returns Meta's id of it.
 
         Raises:
             DeliveryError: not taken, or whether it was taken is unknown.
 
         """
+        if is_closed(outgoing, self._clock.now()):
+            return await self._post(outgoing, self._template(outgoing))
+        body = await self._body(outgoing)
+        try:
+            return await self._post(outgoing, body)
+        except DeliveryError as error:
+            if error.code != _WINDOW_CLOSED:
+                raise
+        # Meta counts from its own clock.
+        return await self._post(outgoing, self._template(outgoing))
+
+    async def _body(self, outgoing: Outgoing) -> dict[str, Any]:
+        if not outgoing.enclosures:
+            return render(outgoing)
+        (enclosure,) = outgoing.enclosures
+        return render_media(outgoing, await self._upload(enclosure, outgoing.attempt))
+
+    def _template(self, outgoing: Outgoing) -> dict[str, Any]:
+        return render_template(outgoing, self._config.templates)
+
+    async def _post(self, outgoing: Outgoing, body: dict[str, Any]) -> Receipt:
         url = f"{self._number}/messages"
-        if outgoing.enclosures:
-            (enclosure,) = outgoing.enclosures
-            media_id = await self._upload(enclosure, outgoing.attempt)
-            body = render_media(outgoing, media_id)
-        else:
-            body = render(outgoing)
         try:
             async with await self._request("POST", URL(url), json=body) as response:
                 return await self._read_sent(response, outgoing)

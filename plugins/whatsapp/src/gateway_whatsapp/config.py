@@ -5,6 +5,7 @@ The core has replaced ``{ env = "NAME" }`` by a `SecretStr` before validation.
 
 from __future__ import annotations
 
+from string import Formatter
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -41,6 +42,43 @@ Secret = Annotated[SecretStr, Field(min_length=1)]
 Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]+$")]
 
 
+def _parameter(value: str) -> str:
+    """Return ``value`` if all its places are ones that we can fill."""
+    try:
+        names = {name for _, name, _, _ in Formatter().parse(value) if name is not None}
+    except ValueError:
+        names = {""}
+    if not names <= {"number", "text"}:
+        raise ValueError("text with the places {number} and {text}, or without")
+    return value
+
+
+class Template(Section):
+    """A template that Meta has approved."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,512}$")]
+    """Name of the template in Meta's WhatsApp manager."""
+
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}(_[A-Z]{2})?$")] = "it"
+    """Language that it was approved in."""
+
+    parameters: tuple[Annotated[str, AfterValidator(_parameter)], ...] = ()
+    """What goes into {{1}}, {{2}} …: ``{number}`` of the case, ``{text}`` of ours."""
+
+
+class Templates(Section):
+    """Which template says what, once 24 hours have passed since the citizen wrote."""
+
+    answer: Template | None = None
+    """An office's answer."""
+
+    notice: Template | None = None
+    """That a message has arrived, under which number."""
+
+    rejection: Template | None = None
+    """That a message is not accepted, and why."""
+
+
 class WhatsAppConfig(Section):
     """``[channels.<id>] type = "whatsapp"``: one WhatsApp Business number."""
 
@@ -63,6 +101,9 @@ class WhatsAppConfig(Section):
 
     media_hosts: tuple[Host, ...] = META_MEDIA_HOSTS
     """Hosts from which attachments are fetched, with our token; subdomains count."""
+
+    templates: Templates = Templates()
+    """What is sent after 24 hours; without one, staff see what could not be sent."""
 
     timeout: Annotated[float, Field(gt=0, le=120)] = 20.0
     """Seconds that a request to the Graph API may take."""

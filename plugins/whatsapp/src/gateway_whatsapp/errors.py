@@ -63,7 +63,7 @@ RULES: Final[dict[int, Rule]] = {
     131026: Rule(
         C, "undeliverable: not on WhatsApp, old client, or terms not accepted"
     ),
-    131047: Rule(C, "more than 24 hours since the citizen wrote: needs a template"),
+    131047: Rule(C, "more than 24 hours since the citizen wrote: set a template"),
     131021: Rule(C, "sender and recipient are the same number"),
     131030: Rule(
         C, "the number is still in test mode: allow the recipient, or go live"

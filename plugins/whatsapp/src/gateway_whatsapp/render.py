@@ -1,17 +1,19 @@
 """A delivery → the body of ``POST /{phone-number-id}/messages``. Pure.
 
-Sources: Meta, *Cloud API: text messages, media messages*.
+Sources: Meta, *Cloud API: text messages, media messages, templates*.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from semantic_text_splitter import TextSplitter
 
 from gateway.errors import DeliveryError
 from gateway.model import Enclosure, Outgoing
+from gateway_whatsapp.config import Templates
 from gateway_whatsapp.people import SCHEME, is_bsuid
 
 LONGEST_TEXT = 4096
@@ -114,6 +116,50 @@ def render(outgoing: Outgoing) -> dict[str, Any]:
         raise DeliveryError("text_too_long", text, retryable=False)
     text_object = {"body": outgoing.text, "preview_url": False}
     return {**_envelope(outgoing), "type": "text", "text": text_object}
+
+
+WINDOW: Final = timedelta(hours=24) - timedelta(minutes=5)
+"""How long after the citizen's last message anything may be said, less some doubt."""
+
+_LONGEST_PARAMETER = 1024
+
+
+def is_closed(outgoing: Outgoing, now: datetime) -> bool:
+    """Tell whether only a template may be sent (*customer service window*)."""
+    last = outgoing.last_inbound_at
+    return last is not None and now - last > WINDOW
+
+
+def render_template(outgoing: Outgoing, templates: Templates) -> dict[str, Any]:
+    """Return the body of the template for what is to be said.
+
+    Raises:
+        DeliveryError: there is none, or the text does not fit into it: for staff.
+
+    """
+    template = getattr(templates, outgoing.purpose, None)
+    if template is None:
+        way = f"set templates.{outgoing.purpose} and retry"
+        text = (
+            "more than 24 hours since the citizen wrote, Meta takes templates only:"
+            f" {'files have none' if outgoing.enclosures else way}"
+        )
+        raise DeliveryError("needs_template", text, retryable=False)
+    values = {"number": outgoing.case_number, "text": " ".join(outgoing.text.split())}
+    filled = [parameter.format(**values) for parameter in template.parameters]
+    if any(len(value) > _LONGEST_PARAMETER for value in filled):
+        text = f"a template takes {_LONGEST_PARAMETER} characters: shorten the text"
+        raise DeliveryError("too_long_for_template", text, retryable=False)
+    parameters = [{"type": "text", "text": value} for value in filled]
+    said: dict[str, Any] = {
+        "name": template.name,
+        "language": {"code": template.language},
+    }
+    if parameters:
+        said["components"] = [{"type": "body", "parameters": parameters}]
+    body = {**_envelope(outgoing), "type": "template", "template": said}
+    body.pop("context", None)
+    return body
 
 
 def _envelope(outgoing: Outgoing) -> dict[str, Any]:

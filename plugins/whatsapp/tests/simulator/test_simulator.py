@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
@@ -12,8 +13,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from gateway_whatsapp.signature import HEADER, verify
-from gateway_whatsapp.simulator import Fault
+from gateway_whatsapp.simulator import CloudApiSimulator, Fault
 from gateway_whatsapp.simulator.payloads import encode, value_of
+
+from gateway.testing.kit import ManualClock
 
 NUMBER = "1122334455667"
 TO = "393290000000"
@@ -326,3 +329,67 @@ async def test_file_of_another_kind_is_refused(send, sim):
     status, answer = await send({**IMAGE, "image": {"id": media_id}})
 
     assert (400, 131053) == (status, answer["error"]["code"])
+
+
+@pytest.fixture
+async def strict(sim):
+    """A simulator that knows windows and templates, and how to ask it."""
+    clock = ManualClock()
+    async with (
+        CloudApiSimulator(
+            app_secret="s",
+            token="the-token",
+            phone_number_id="106540352242922",
+            clock=clock,
+            windows=True,
+            templates={("risposta", "it"): 1},
+        ) as made,
+        aiohttp.ClientSession() as http,
+    ):
+        url = f"{made.base_url}/106540352242922/messages"
+        headers = {"Authorization": "Bearer the-token"}
+
+        async def send(body):
+            async with http.post(url, json=body, headers=headers) as response:
+                answer = await response.json()
+                return answer.get("error", {}).get("code", response.status)
+
+        yield made, clock, send
+
+
+async def test_window_closes_after_24_hours(strict):
+    """It opens with a message of the citizen's, for a day."""
+    made, clock, send = strict
+    assert 131047 == await send(TEXT)
+    made.webhook_url = f"http://127.0.0.1:{unused_port()}/hook"
+    with contextlib.suppress(aiohttp.ClientError):
+        await made.webhook(made.text(TO, "Buongiorno"))
+    assert 200 == await send(TEXT)
+    clock.advance(24 * 3600)
+    assert 131047 == await send(TEXT)
+
+
+def template(name="risposta", code="it", *texts):
+    """Return a request for a template."""
+    parameters = [{"type": "text", "text": text} for text in texts]
+    said = {"name": name, "language": {"code": code}}
+    said["components"] = [{"type": "body", "parameters": parameters}]
+    return {**IMAGE, "type": "template", "template": said}
+
+
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        (template("risposta", "it", "Riparata."), 200),
+        (template("altro", "it", "x"), 132001),
+        (template("risposta", "en", "x"), 132001),
+        (template("risposta", "it"), 132000),
+        (template("risposta", "it", "a\nb"), 100),
+        ({**IMAGE, "type": "template", "template": {"name": "risposta"}}, 131008),
+    ],
+)
+async def test_templates_are_checked(strict, body, answer):
+    """Name, language, number of parameters, and what may stand in one."""
+    _, _, send = strict
+
+    assert answer == await send(body)

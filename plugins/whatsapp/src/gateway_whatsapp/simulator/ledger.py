@@ -31,6 +31,8 @@ class SentMessage:
     context_id: str | None
     media_id: str | None = None
     filename: str | None = None
+    template: str | None = None
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -67,6 +67,40 @@ class Media(_Strict):
         return self
 
 
+class Language(_Strict):
+    """Object ``language`` of a template."""
+
+    code: Annotated[str, Field(min_length=1)]
+    policy: Literal["deterministic"] = "deterministic"
+
+
+class Component(BaseModel):
+    """One of ``components``: the parameters of header, body or a button."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    type: Literal["header", "body", "button"]
+    parameters: list[dict[str, Any]] = []
+
+
+class Template(_Strict):
+    """Object ``template``."""
+
+    name: Annotated[str, Field(min_length=1)]
+    language: Language
+    components: list[Component] = []
+
+    @property
+    def texts(self) -> list[str]:
+        """Return the texts that go into the body."""
+        return [
+            str(parameter.get("text", ""))
+            for component in self.components
+            if component.type == "body"
+            for parameter in component.parameters
+        ]
+
+
 class Quoted(_Strict):
     """Object ``context``: the message that is answered."""
 
@@ -91,6 +125,7 @@ class Send(BaseModel):
     video: Media | None = None
     document: Media | None = None
     sticker: Media | None = None
+    template: Template | None = None
     context: Quoted | None = None
     biz_opaque_callback_data: Annotated[str, Field(max_length=512)] | None = None
 
@@ -109,7 +144,7 @@ class Send(BaseModel):
     @property
     def content(self) -> Any:
         """Return the object named like the type."""
-        if self.type == "text" or self.type in MEDIA_TYPES:
+        if self.type in {"text", "template"} or self.type in MEDIA_TYPES:
             return getattr(self, self.type)
         return (self.model_extra or {}).get(self.type)
 

@@ -20,12 +20,15 @@ from gateway_whatsapp.simulator.ledger import Attempt, Ledger, SentMessage
 from gateway_whatsapp.simulator.media import MediaLibrary, require_kind
 from gateway_whatsapp.simulator.payloads import new_wamid
 from gateway_whatsapp.simulator.schema import PARAMETER, MarkRead, Send, read_request
+from gateway_whatsapp.simulator.windows import Windows
 
 _CHUNK = 64 * 1024
 _LARGEST = 101 * 2**20
 _NOT_DIGIT = re.compile(r"[^0-9]")
 _TOKEN = 190
 _NOTHING_THERE = (100, 33)
+_WINDOW_CLOSED, _NO_TEMPLATE, _OTHER_PARAMETERS = 131047, 132001, 132000
+_UNWANTED = re.compile(r"[\n\t]| {5}")
 
 
 class GraphServer:
@@ -49,6 +52,8 @@ class GraphServer:
         self._media = media
         self._on_accepted = on_accepted
         self.faults: deque[Fault] = deque()
+        self.windows: Windows | None = None
+        self.templates: dict[tuple[str, str], int] | None = None
         self.stopped = asyncio.Event()
 
     def application(self) -> web.Application:
@@ -69,6 +74,8 @@ class GraphServer:
             self._require_number(request.match_info["id"])
             asked = read_request(body)
             self._require_media(asked)
+            self._require_window(asked)
+            self._require_template(asked)
         except GraphError as error:
             await self._write(body, f"refused: {error.code}")
             raise
@@ -113,6 +120,8 @@ class GraphServer:
             context_id=asked.context.message_id if asked.context else None,
             media_id=asked.media.id if asked.media else None,
             filename=asked.media.filename if asked.media else None,
+            template=asked.template.name if asked.template else None,
+            parameters=tuple(asked.template.texts) if asked.template else (),
         )
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:
@@ -153,6 +162,35 @@ class GraphServer:
         content = file.file.read()
         require_kind(file.content_type, len(content))
         return web.json_response({"id": self._media.add(content, file.content_type).id})
+
+    def _require_window(self, asked: Send | MarkRead) -> None:
+        """Refuse anything but a template, 24 hours after the citizen last wrote."""
+        if self.windows is None or not isinstance(asked, Send):
+            return
+        if asked.type != "template" and not self.windows.is_open(_wa_id(asked.person)):
+            raise GraphError(
+                _WINDOW_CLOSED,
+                "Message failed to send because more than"
+                " 24 hours have passed since the customer last replied",
+            )
+
+    def _require_template(self, asked: Send | MarkRead) -> None:
+        """Refuse what is not approved, if it is known what is."""
+        template = asked.template if isinstance(asked, Send) else None
+        if template is None or self.templates is None:
+            return
+        expected = self.templates.get((template.name, template.language.code))
+        if expected is None:
+            raise GraphError(_NO_TEMPLATE, f"{template.name}: not in this language")
+        if expected != len(template.texts):
+            text = f"body: number of localizable_params ({len(template.texts)})"
+            raise GraphError(_OTHER_PARAMETERS, text)
+        if any(_UNWANTED.search(text) for text in template.texts):
+            raise GraphError(
+                PARAMETER,
+                "Param text cannot have new-line/tab characters"
+                " or more than 4 consecutive spaces",
+            )
 
     def _require_media(self, asked: Send | MarkRead) -> None:
         """Refuse a file that is not there, or that is of another kind."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import aiohttp
@@ -17,6 +17,7 @@ from gateway_whatsapp.simulator.faults import Fault
 from gateway_whatsapp.simulator.ledger import Attempt, Ledger, SentMessage
 from gateway_whatsapp.simulator.media import MediaLibrary
 from gateway_whatsapp.simulator.server import GraphServer
+from gateway_whatsapp.simulator.windows import Windows
 
 API_VERSION = "v25.0"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -27,7 +28,9 @@ class CloudApiSimulator:
 
     ``webhook_url`` is the gateway's address; it may be set later. ``statuses`` are
     sent, in this order, after each message taken; like Meta, the simulator repeats
-    one until it is answered with 200.
+    one until it is answered with 200. With ``windows`` it takes nothing but templates
+    from whoever has not written for 24 hours; ``templates`` are the approved ones, name
+    and language with the number of parameters (any, by default).
     """
 
     def __init__(  # noqa: PLR0913 (the account's settings, as at Meta)
@@ -41,6 +44,8 @@ class CloudApiSimulator:
         port: int = 0,
         statuses: Sequence[str] = ("sent", "delivered"),
         clock: Clock | None = None,
+        windows: bool = False,
+        templates: Mapping[tuple[str, str], int] | None = None,
     ) -> None:
         """Keep the settings; nothing is opened before the simulator is entered."""
         self.webhook_url = webhook_url
@@ -59,6 +64,10 @@ class CloudApiSimulator:
             media=self.media,
             on_accepted=self._on_accepted,
         )
+        if windows:
+            self._server.windows = Windows(self._clock)
+        if templates is not None:
+            self._server.templates = dict(templates)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -174,6 +183,8 @@ class CloudApiSimulator:
             aiohttp.ClientError: the gateway does not answer.
 
         """
+        if self._server.windows is not None:
+            self._server.windows.note(payloads.value_of(payload))
         body = payloads.encode(payload)
         return await self.post(body, secret.encode() or self._app_secret)
 
