@@ -9,6 +9,8 @@ from datetime import datetime
 from importlib import resources
 from typing import Any
 
+from gateway_whatsapp.people import is_bsuid
+
 _FOLDER = resources.files("gateway_whatsapp.simulator") / "data"
 
 
@@ -74,7 +76,7 @@ def status(  # noqa: PLR0913 (as above)
     payload = load("status_failed" if said == "failed" else "status")
     value = value_of(payload)
     value["metadata"]["phone_number_id"] = phone_number_id
-    value.pop("contacts", None)
+    value["contacts"] = [_contact(to)]
     entry = value["statuses"][0]
     entry.update(
         id=wamid, status=said, recipient_id=to, timestamp=str(int(at.timestamp()))
@@ -85,3 +87,11 @@ def status(  # noqa: PLR0913 (as above)
     if code is not None:
         entry["errors"] = [{"code": code, "title": f"error {code}"}]
     return payload
+
+
+def _contact(person: str) -> dict[str, Any]:
+    """Return who a status is about: since 2026 Meta always tells the user id."""
+    profile = {"profile": {"name": "Maria Deiana"}}
+    if is_bsuid(person):
+        return {**profile, "user_id": person}
+    return {**profile, "wa_id": person, "user_id": f"IT.{person}"}
