@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.config import Settings
 from gateway.connector import Connector
 from gateway.courier import Courier, Target
+from gateway.errors import CannotListen
 from gateway.fetch import Fetcher, claim_errands
 from gateway.host import PluginHost
 from gateway.inbox import DiskGate, Inbox
@@ -344,7 +346,12 @@ class Gateway:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, settings.host, settings.port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else type(error).__name__
+            text = f"can't listen on {settings.host}:{settings.port}: {reason.lower()}"
+            raise CannotListen(f"{text} ([web] host, port)") from error
         self.port = runner.addresses[0][1]
         log.info("ready", host=settings.host, port=self.port)
 

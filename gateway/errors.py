@@ -6,6 +6,7 @@ GatewayError
 │   └── Unreadable         correctly delivered, but no plugin can read it
 ├── PluginError            a plugin broke its contract or failed to load
 │   └── UnknownPlugin      no plugin of that name is installed
+├── CannotListen           the web edge's address is taken, or not ours
 ├── StoreError
 │   ├── SchemaMismatch     the database belongs to another version
 │   ├── StoreFull          no room left: nothing was accepted
@@ -83,6 +84,10 @@ class UnknownPlugin(PluginError):
         )
         self.name = name
         self.installed = installed
+
+
+class CannotListen(GatewayError):
+    """The web edge can't have its address; the text names it and the keys."""
 
 
 class StoreError(GatewayError):

@@ -16,6 +16,7 @@ from gateway.cli.output import (
     show,
     show_one,
 )
+from gateway.model import CaseStatus
 from gateway.store import schema
 
 app = typer.Typer(no_args_is_help=True, help="Cases: list, show.")
@@ -26,7 +27,7 @@ def list_(
     config: ConfigOption = DEFAULT_CONFIG,
     *,
     status: Annotated[
-        str | None, typer.Option(help="Only assigned, answered or closed ones.")
+        CaseStatus | None, typer.Option(help="Only those in this status.")
     ] = None,
     limit: LimitOption = 100,
     as_json: JsonOption = False,
@@ -36,7 +37,7 @@ def list_(
     columns = ("number", "service", "status", "opened_at", "last_message_at", "id")
     statement = select(*(table.c[name] for name in columns))
     if status:
-        statement = statement.where(table.c.status == status)
+        statement = statement.where(table.c.status == status.value)
     statement = statement.order_by(table.c.id.desc()).limit(limit)
 
     def work(connection: Connection) -> list[dict[str, Any]]:

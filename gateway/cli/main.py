@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -52,6 +53,8 @@ def show_version(
 
 def main() -> None:
     """Run the command line; an error of ours is a sentence, not a traceback."""
+    # What we write holds what citizens said: it is for our user only.
+    os.umask(0o077)
     try:
         app()
     except GatewayError as error:

@@ -21,7 +21,7 @@ from gateway.cli.output import (
     show,
     show_one,
 )
-from gateway.model import Author, Inbound
+from gateway.model import Author, Inbound, MessageState
 from gateway.records import Recorder
 from gateway.replaying import Difference, Replay
 from gateway.setup import set_up
@@ -37,7 +37,7 @@ def list_(
     config: ConfigOption = DEFAULT_CONFIG,
     *,
     state: Annotated[
-        str | None, typer.Option(help="Only processed, held or rejected ones.")
+        MessageState | None, typer.Option(help="Only those in this state.")
     ] = None,
     limit: LimitOption = 100,
     as_json: JsonOption = False,
@@ -47,7 +47,7 @@ def list_(
     columns = ("id", "created_at", "direction", "author", "channel", "state", "reason")
     statement = select(*(table.c[name] for name in columns))
     if state:
-        statement = statement.where(table.c.state == state)
+        statement = statement.where(table.c.state == state.value)
     statement = statement.order_by(table.c.id.desc()).limit(limit)
 
     def work(connection: Connection) -> list[dict[str, Any]]:

@@ -22,6 +22,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 LimitOption = Annotated[int, typer.Option(min=1, help="At most so many rows.")]
 DEFAULT_CONFIG = Path("gateway.toml")
 
+_NAMES = {"id", "number"}
+_WIDE = 1000
+
 Row = Mapping[str, Any]
 
 
@@ -75,9 +78,15 @@ def _table(rows: Sequence[Row]) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False)
-    for key in rows[0]:
-        table.add_column(key)
-    for row in rows:
+    cells = [[printable(value) for value in row.values()] for row in rows]
+    for key, column in zip(rows[0], zip(*cells, strict=True), strict=True):
+        # Whole, however narrow the terminal: other commands take ids and numbers.
+        whole = max(map(len, column)) if key in _NAMES else None
+        table.add_column(key, overflow="fold", min_width=whole)
+    for row in cells:
         # Text, not str: brackets of a citizen's message are no markup.
-        table.add_row(*(Text(printable(value)) for value in row.values()))
-    Console(soft_wrap=True).print(table)
+        table.add_row(*map(Text, row))
+    console = Console()
+    # A pipe has no width.
+    width = None if console.is_terminal else _WIDE
+    console.print(table, width=width, crop=False, soft_wrap=width is not None)

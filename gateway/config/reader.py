@@ -59,7 +59,8 @@ class Reader:
         if values is None:
             return None
         form = Form(kind)
-        resolver = Resolver(self._document.path.parent, form)
+        # Absolute: what is joined with the folder once more stays where it is.
+        resolver = Resolver(self._document.path.parent.absolute(), form)
         resolved = resolver.section(values, [kind], ())
         for each in resolver.complaints:
             self.complain((*path, *each.path), each.found, each.allowed)

@@ -124,7 +124,7 @@ class Resolver:
         if mode & stat.S_IROTH and not _is_of_container(file):
             text = f"file {name}, which everybody may read"
             return self._complain(path, text, f"a private file: chmod 600 {name}")
-        if not content:
+        if not content.strip():
             return self._complain(path, f"file {name}, which is empty", "a secret")
         return content
 

@@ -167,6 +167,8 @@ async def test_case_is_shown_with_all_that_belongs_to_it(town: Town):
         delivery["target"] for delivery in shown["deliveries"]
     }
     assert case["number"] in await town.command("cases", "show", case["number"])
+    table = await town.command("cases", "list")
+    assert all(case[name] in table for name in ("number", "id"))
     assert [] == await town.listed("cases", "list", "--status", "closed")
 
 

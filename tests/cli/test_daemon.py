@@ -20,6 +20,7 @@ from sqlalchemy import text
 
 from gateway.store.engine import migration_engine
 from gateway.store.migrate import upgrade
+from gateway.store.schema import REVISION
 
 PROBE = Path(__file__).parents[1] / "crash" / "probe_plugin.py"
 CONFIG = """
@@ -269,8 +270,8 @@ def test_schema_of_a_config_with_problems(folder: Path):
 
 def test_migrate_says_what_it_did(folder: Path):
     """From nothing to the newest schema, and again without effect."""
-    assert "schema none → 0001" == run(folder, "migrate").stdout.strip()
-    assert "schema 0001 → 0001" == run(folder, "migrate").stdout.strip()
+    assert f"schema none → {REVISION}" == run(folder, "migrate").stdout.strip()
+    assert f"schema {REVISION} → {REVISION}" == run(folder, "migrate").stdout.strip()
 
 
 @pytest.mark.parametrize(
@@ -300,3 +301,49 @@ def test_unknown_id_is_a_sentence(folder: Path, arguments):
 def test_wrong_usage_ends_with_two():
     """Usage errors have their own exit code."""
     assert 2 == run(Path.cwd(), "audit", "verify", "--nonsense").returncode
+
+
+def test_relative_config_means_the_folder_it_is_in(tmp_path: Path, monkeypatch):
+    """From wherever one calls: ``data`` is beside the file, and nowhere else."""
+    place = tmp_path / "comune"
+    place.mkdir()
+    shutil.copy(PROBE, place)
+    write(place, more='[store]\ndata = "dati"\n')
+
+    done = run(tmp_path, "migrate", "-c", "comune/gateway.toml")
+    listed = run(tmp_path, "cases", "list", "-c", "comune/gateway.toml")
+
+    assert (0, 0) == (done.returncode, listed.returncode), done.stderr
+    assert [place / "dati" / "gateway.db"] == list(tmp_path.rglob("gateway.db"))
+
+
+def test_what_we_write_is_for_our_user_only(folder: Path):
+    """The database holds what citizens said."""
+    run(folder, "migrate")
+
+    modes = {f.stat().st_mode & 0o077 for f in (folder / "data").iterdir()}
+    assert {0} == modes
+
+
+def test_taken_port_is_said(folder: Path):
+    """An operator reads which address, and where it is set."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port_of(folder)))
+        other.listen()
+        done = run(folder, "run")
+
+    assert 1 == done.returncode
+    expected = f"can't listen on 127.0.0.1:{port_of(folder)}: address already in use"
+    assert expected in done.stderr
+    assert "[web]" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("messages", "list", "--state"), ("cases", "list", "--status")]
+)
+def test_unknown_state_is_wrong_usage(folder: Path, arguments):
+    """A typo must not look like an empty list."""
+    done = run(folder, *arguments, "foo")
+
+    assert 2 == done.returncode
+    assert "processed" in done.stderr or "assigned" in done.stderr

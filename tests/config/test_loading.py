@@ -181,6 +181,7 @@ def test_secrets_of_containers_are_where_engines_mount_them():
     [
         (b"", "which is empty"),
         (b"\n", "which is empty"),
+        (b"  \n\n", "which is empty"),
         (b"hunter2\xff", "(no UTF-8)"),
         (b"hunter2" * 20_000, "(file too large)"),
     ],

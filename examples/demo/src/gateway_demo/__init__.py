@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,12 +28,17 @@ def main(arguments: Sequence[str]) -> int:
     except StageError as error:
         narrator.failed(str(error))
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return 0
     return 0
 
 
 async def _run(narrator: Narrator, *, keep: bool) -> None:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 (a coroutine runs in a task)
+    # The daemon must not outlive the demo, however that is ended.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     async with stage(CONFIG, narrator) as scene:
         await tell(scene, narrator)
         narrator.where_next(scene.config, keep=keep)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -56,12 +57,13 @@ class Narrator:
     def where_next(self, config: Path, *, keep: bool) -> None:
         """Say where to look next."""
         place = Path(os.path.relpath(config))
+        number = f"URP-{datetime.now().astimezone().year}-000001"
         gateway = ".venv/bin/gateway"
         lines = [
             f"config    {place}",
             f"log       {place.parents[2] / 'build/demo/gateway.log'}",
             f"cases     {gateway} cases list -c {place}",
-            f"a case    {gateway} cases show URP-<year>-000001 -c {place}",
+            f"a case    {gateway} cases show {number} -c {place}",
             f"held      {gateway} messages list --state held -c {place}",
             f"trail     {gateway} audit verify -c {place}",
             "docs      README.md, docs/",
@@ -81,7 +83,7 @@ class Narrator:
             lines.append("again     make demo ARGS=--keep (leaves it running)")
         self.heading("Where to look next")
         for line in lines:
-            self._console.print(Text("  " + line))
+            self._console.print(Text("  " + line), soft_wrap=True)
 
     def failed(self, reason: str) -> None:
         """Say why the story could not be told."""

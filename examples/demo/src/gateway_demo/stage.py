@@ -77,8 +77,8 @@ async def stage(config: Path, narrator: Narrator) -> AsyncIterator[Scene]:
         narrator.say("gateway", f"simulated Cloud API on {api.base_url}")
         narrator.say("gateway", f"mail server: SMTP {SMTP_PORT}, IMAP {IMAP_PORT}")
         http = await stack.enter_async_context(aiohttp.ClientSession())
-        await stack.enter_async_context(_daemon(config, folder))
-        await _ready(http, folder / "gateway.log")
+        daemon = await stack.enter_async_context(_daemon(config, folder))
+        await _ready(http, daemon, folder / "gateway.log")
         narrator.say("gateway", f"daemon ready on {GATEWAY}")
         yield Scene(config=config, api=api, mail=mail, http=http)
 
@@ -126,28 +126,34 @@ async def _peers(
 
 
 @contextlib.asynccontextmanager
-async def _daemon(config: Path, folder: Path) -> AsyncIterator[None]:
+async def _daemon(
+    config: Path, folder: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run the daemon as a process of its own, as a municipality does."""
     with (folder / "gateway.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *_gateway("run", "--config", str(config)), stderr=log
         )
     try:
-        yield
+        yield process
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
 
 
-async def _ready(http: aiohttp.ClientSession, log: Path) -> None:
-    try:
+async def _ready(
+    http: aiohttp.ClientSession, daemon: asyncio.subprocess.Process, log: Path
+) -> None:
+    """Wait for our own daemon: another one may answer at its address."""
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_START_SECONDS):
-            while not await _answers(http):
+            while daemon.returncode is None:
+                if '"ready"' in log.read_text() and await _answers(http):
+                    return
                 await asyncio.sleep(0.05)
-    except TimeoutError:
-        tail = log.read_text()[-2000:]
-        raise StageError(f"the daemon does not start; its log:\n{tail}") from None
+    tail = log.read_text()[-2000:]
+    raise StageError(f"the daemon does not start; its log:\n{tail}")
 
 
 async def _answers(http: aiohttp.ClientSession) -> bool:
