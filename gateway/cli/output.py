@@ -86,7 +86,5 @@ def _table(rows: Sequence[Row]) -> None:
     for row in cells:
         # Text, not str: brackets of a citizen's message are no markup.
         table.add_row(*map(Text, row))
-    console = Console()
     # A pipe has no width.
-    width = None if console.is_terminal else _WIDE
-    console.print(table, width=width, crop=False, soft_wrap=width is not None)
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
