@@ -147,6 +147,7 @@ class Attachment:
     ``media_type`` is the sender's claim until the bytes are stored, then what the
     content shows. ``locator`` is how the channel finds the bytes again; ``digest``
     the sender's claimed SHA-256 in hex, if any; ``sha256`` what we measured.
+    ``seconds`` is how long a recording lasts, where its content tells.
     """
 
     media_type: str
@@ -156,6 +157,7 @@ class Attachment:
     digest: str | None = None
     sha256: str | None = None
     voice: bool = False
+    seconds: float | None = None
     state: AttachmentState = AttachmentState.PENDING
     note: str = ""
 

@@ -52,7 +52,8 @@ def queue_of(target: str) -> str:
 class NewDelivery:
     """A message to hand over to a target, for a purpose.
 
-    ``source_id`` is the message whose attachments go along. ``lane`` keeps order.
+    ``source_id`` is the message whose attachments go along. ``lane`` keeps order. A
+    citizen's ``recipient`` is looked up again when it is claimed.
     ``due_at``: not before then, unless its attachments are all there earlier.
     """
 
@@ -181,6 +182,7 @@ _PARCELS = (
         schema.cases.c.status,
         schema.cases.c.opened_at,
         schema.conversation.c.last_inbound_at,
+        schema.conversation.c.reply_to,
     )
     .join(schema.message, schema.message.c.id == schema.delivery.c.message_id)
     .outerjoin(schema.cases, schema.cases.c.id == schema.delivery.c.case_id)
@@ -192,7 +194,7 @@ _PARCELS = (
 _SENDING = Prepared(
     update(schema.delivery)
     .where(schema.delivery.c.id == bindparam("claimed"))
-    .values(state=DeliveryState.SENDING.value)
+    .values(state=DeliveryState.SENDING.value, recipient=bindparam("to"))
 )
 
 
@@ -203,7 +205,11 @@ def claim_parcels(
     claims = jobs.claim(connection, requests)
     every = [claim for each in claims for claim in each]
     parcels = _load(connection, every)
-    rows = [{"claimed": parcel.id} for parcel in parcels.values() if open_(parcel)]
+    rows = [
+        {"claimed": parcel.id, "to": parcel.recipient}
+        for parcel in parcels.values()
+        if open_(parcel)
+    ]
     if rows:
         _SENDING.execute(connection, rows)
     return [[parcels[claim.subject] for claim in each] for each in claims]
@@ -238,7 +244,7 @@ def _parcel(
         id=DeliveryId(row.id),
         target=row.target,
         purpose=row.purpose,
-        recipient=row.recipient,
+        recipient=_recipient(row),
         quote=row.quote,
         before=DeliveryState(row.state),
         created_at=row.created_at,
@@ -247,6 +253,17 @@ def _parcel(
         attachments=attachments,
         last_inbound_at=row.last_inbound_at,
     )
+
+
+def _recipient(row: Row[Any]) -> str:
+    """Return whom a delivery is for by now.
+
+    While it waited, the citizen may have got another number, and their old one may
+    have been given to somebody else.
+    """
+    if row.target.startswith(f"{CHANNEL}:") and row.reply_to is not None:
+        return str(row.reply_to)
+    return str(row.recipient)
 
 
 class _Said:
@@ -490,11 +507,15 @@ def _advance(
 
 def _bury_failed(connection: Connection, row: Row[Any], code: str) -> None:
     """Show staff a delivery that the other side took and then failed to deliver."""
+    message = schema.message
+    lane = connection.execute(
+        select(message.c.conversation_id).where(message.c.id == row.message_id)
+    ).scalar_one()
     connection.execute(
         insert(schema.dead_letter).values(
             id=identity.new_id(),
             queue=queue_of(row.target),
-            lane=row.recipient or row.id,
+            lane=lane or row.id,
             subject=row.id,
             code=code or "failed",
             reason="the other side reports that it could not deliver",

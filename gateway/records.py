@@ -210,7 +210,7 @@ class Recorder:
             target=f"{CHANNEL}:{message.channel}",
             purpose=purpose,
             recipient=str(message.sender),
-            lane=str(message.sender),
+            lane=filed.conversation_id,
             case_id=filed.case.id if filed.case else None,
             quote=message.external_id,
         )
@@ -376,7 +376,7 @@ class Recorder:
                 target=f"{CHANNEL}:{thread.channel}",
                 purpose=purpose,
                 recipient=thread.reply_to,
-                lane=thread.reply_to,
+                lane=thread.id,
                 case_id=case.id,
                 quote=quote if number == 0 else None,
                 source_id=message.id if brings else None,

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-REVISION = "0002"
+REVISION = "0003"
 """The Alembic revision this code needs; a test holds it against the migrations."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -183,6 +183,16 @@ address = Table(
     sqlite_with_rowid=False,
 )
 
+# Contacts whose messages are refused, until somebody lifts it.
+blocked = Table(
+    "blocked",
+    metadata,
+    Column("contact_id", Text, ForeignKey("contact.id"), primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
 conversation = Table(
     "conversation",
     metadata,
@@ -250,6 +260,7 @@ attachment = Table(
     Column("digest", Text),
     Column("sha256", Text, index=True),
     Column("voice", Boolean, nullable=False),
+    Column("seconds", Float),
     Column("state", Text, nullable=False),
     Column("note", Text, nullable=False),
 )
@@ -315,6 +326,14 @@ plugin_state = Table(
     Column("plugin", Text, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+# When a limited flow has its rate back, as far as it was borrowed (see `rates`).
+rate = Table(
+    "rate",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("due_at", Moment, nullable=False),
 )
 
 # Single-owner work: who holds it, until when.
