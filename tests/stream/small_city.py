@@ -120,8 +120,7 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                 external_id=inbound.external_id,
                 sender=Address("phone", said.text("from")),
                 aliases=tuple(
-                    Address("phone", a.as_text())
-                    for a in said.items_or_none("aliases")
+                    Address("phone", a.as_text()) for a in said.items_or_none("aliases")
                 ),
                 stable=said.flag("stable"),
                 sent_at=inbound.original.received_at,
