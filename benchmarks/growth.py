@@ -27,6 +27,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from gateway import audit
 from gateway.cases import Numbering
+from gateway.city import City
 from gateway.clock import SystemClock
 from gateway.inbox import PROCESS, Arrival, store_arrivals
 from gateway.jobs import ClaimRequest
@@ -39,10 +40,11 @@ from gateway.model import (
     ReceiptStatus,
     ServiceId,
 )
-from gateway.outbox import Parcel, Sent, claim_parcels, queue_of, record_sent
+from gateway.outbox import Parcel, Sent, claim_parcels, record_sent
 from gateway.outcome import Outcome
 from gateway.pipeline import Arrived, claim_arrived
-from gateway.records import City, Recorder
+from gateway.receipts import queue_of
+from gateway.records import Recorder
 from gateway.store import Store, open_store
 from gateway.store.migrate import prepare
 from gateway.texts import Texts

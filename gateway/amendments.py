@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
-from gateway import cases
-from gateway.model import Amendment, Case, Message, MessageState
+from gateway import cases, threads
+from gateway.model import Amendment, Case, MessageState
 from gateway.outcome import Filed, Outcome
-from gateway.store import schema
+from gateway.threads import Place
 
 HELD_WITH = "changes a message that is in no case"
 """Why staff must look at an edit: what it changes is held, or was refused."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Original:
-    """The message that is amended: where it stands, and its case, if it has one."""
-
-    conversation_id: str | None
-    case_id: str | None
 
 
 def file(
@@ -36,7 +28,9 @@ def file(
     said = [(o, c) for o, c in pairs if o.message.amendment is not None]
     if not said:
         return {}
-    originals = _find(connection, [o.message for o, _ in said])
+    originals = threads.find(
+        connection, {(o.message.channel, o.message.amends) for o, _ in said}
+    )
     found = cases.load(
         connection, {o.case_id for o in originals.values() if o.case_id is not None}
     )
@@ -50,7 +44,7 @@ def file(
 def _file(
     outcome: Outcome,
     conversation_id: str,
-    originals: dict[tuple[str, str], _Original],
+    originals: dict[tuple[str, str], Place],
     found: dict[str, Case],
 ) -> Iterator[Filed]:
     message = outcome.message
@@ -71,30 +65,3 @@ def _held(outcome: Outcome) -> Outcome:
     if outcome.state is not MessageState.PROCESSED:
         return outcome
     return replace(outcome, state=MessageState.HELD, reason=HELD_WITH)
-
-
-def _find(
-    connection: Connection, said: Sequence[Message]
-) -> dict[tuple[str, str], _Original]:
-    """Find the amended messages: a citizen's by Meta's id, ours by their delivery."""
-    names = {message.amends for message in said}
-    channels = {message.channel for message in said}
-    inbox, message, delivery = schema.inbox, schema.message, schema.delivery
-    place = (message.c.channel, message.c.conversation_id, message.c.case_id)
-    theirs = (
-        select(inbox.c.external_id, *place)
-        .join(message, message.c.id == inbox.c.id)
-        .where(inbox.c.channel.in_(channels), inbox.c.external_id.in_(names))
-    )
-    ours = (
-        select(delivery.c.external_id, *place)
-        .join(message, message.c.id == delivery.c.message_id)
-        .where(delivery.c.external_id.in_(names))
-    )
-    return {
-        (row.channel, row.external_id): _Original(
-            conversation_id=row.conversation_id, case_id=row.case_id
-        )
-        for statement in (ours, theirs)
-        for row in connection.execute(statement)
-    }

@@ -9,6 +9,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,15 +18,17 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from gateway import audit, delivering, inbox, outbox, records
+from gateway import audit, delivering, inbox, outbox
 from gateway.attachments import AttachmentStore
 from gateway.breaker import Breaker
 from gateway.cases import Numbering
 from gateway.channel import Channel
+from gateway.city import City
 from gateway.clock import Clock, SystemClock
 from gateway.config import Settings
 from gateway.connector import Connector
 from gateway.courier import Courier, Target
+from gateway.errands import fetch_queue
 from gateway.errors import CannotListen
 from gateway.fetch import Fetcher, claim_errands
 from gateway.host import PluginHost
@@ -35,8 +38,9 @@ from gateway.model import ChannelId, Event, Health, HealthStatus, ServiceId
 from gateway.pipeline import Decider, Pipeline, claim_arrived
 from gateway.plugin import Context
 from gateway.readiness import Monitor
+from gateway.receipts import queue_of
 from gateway.receiving import Receivers
-from gateway.records import City, Recorder
+from gateway.records import Recorder
 from gateway.state import StoredState
 from gateway.store import Store, open_store
 from gateway.store.migrate import prepare
@@ -296,7 +300,7 @@ class Gateway:
         )
         worker = Worker(
             self.crew,
-            records.fetch_queue(channel_id),
+            fetch_queue(channel_id),
             claim=claim_errands,
             handle=fetcher.handle,
             concurrency=settings.outbox.concurrency,
@@ -320,10 +324,13 @@ class Gateway:
             max_age=timedelta(hours=settings.max_age_hours),
             timeout=settings.lease_seconds / 2,
         )
+        claim = outbox.claim_parcels
+        if target.limits is not None:
+            claim = partial(outbox.claim_parcels, limits=target.limits)
         worker = Worker(
             self.crew,
-            outbox.queue_of(target.name),
-            claim=outbox.claim_parcels,
+            queue_of(target.name),
+            claim=claim,
             handle=courier.handle,
             concurrency=settings.concurrency,
             # The courier's own limit is on the send; recording must still fit in.
@@ -412,10 +419,7 @@ def city_of(settings: Settings, host: PluginHost) -> City:
         join=timedelta(minutes=gateway.join_minutes),
         acknowledge=gateway.acknowledge,
         wait_for_attachments=timedelta(seconds=settings.attachments.wait_seconds),
-        split={key: types[c.type].split for key, c in settings.channels.items()},
-        files_apart={
-            key for key, c in settings.channels.items() if types[c.type].files_apart
-        },
+        manners={key: types[c.type].manners for key, c in settings.channels.items()},
     )
 
 

@@ -26,11 +26,17 @@ class Numbering:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matter:
-    """A message that needs a case: in which conversation, for which service."""
+    """A message that needs a case: in which conversation, for which service.
+
+    ``case_id`` is the case of the message that it answers, if it answers one; a new
+    case ``waits`` if the citizen is asked what it is about.
+    """
 
     conversation_id: str
     service: ServiceId
     at: datetime
+    case_id: str | None = None
+    waits: bool = False
 
 
 _BEGIN = {
@@ -59,20 +65,37 @@ def assign_cases(
 ) -> list[tuple[Case, bool]]:
     """Return each matter's case, and whether it is a new one.
 
-    A message joins the open case of its conversation if the last message of that case
-    is not older than ``join``.
+    A message joins the case of the message that it answers; else the open case of its
+    conversation, if the last message of that case is not older than ``join``.
     """
-    known = _open_cases(connection, matters, join)
-    newcomers = [m for m in matters if m.conversation_id not in known]
+    named = _answered(connection, matters)
+    rest = [m for m in matters if m.case_id not in named]
+    known = _open_cases(connection, rest, join) if rest else {}
+    newcomers = [m for m in rest if m.conversation_id not in known]
     opened = _open(connection, newcomers, numbering)
     new_ids = {case.id for case in opened.values()}
-    joined = [m for m in matters if m.conversation_id in known]
-    if joined:
-        rows = [{"known": known[m.conversation_id].id, "at": m.at} for m in joined]
-        _TOUCH.execute(connection, rows)
     every = {**known, **opened}
-    found = [every[matter.conversation_id] for matter in matters]
+    found = [
+        named[m.case_id] if m.case_id in named else every[m.conversation_id]
+        for m in matters
+    ]
+    joined = [
+        {"known": case.id, "at": matter.at}
+        for case, matter in zip(found, matters, strict=True)
+        if case.id not in new_ids
+    ]
+    if joined:
+        _TOUCH.execute(connection, joined)
     return [(case, case.id in new_ids and _first(new_ids, case)) for case in found]
+
+
+def _answered(
+    connection: Connection, matters: Sequence[Matter]
+) -> dict[str | None, Case]:
+    """Return the cases that matters answer to, as far as they are open."""
+    ids = {matter.case_id for matter in matters if matter.case_id is not None}
+    found = load(connection, ids)
+    return {c.id: c for c in found.values() if c.status is not CaseStatus.CLOSED}
 
 
 def _first(new_ids: set[CaseId], case: Case) -> bool:
@@ -111,7 +134,7 @@ def _open(
             id=CaseId(identity.new_id()),
             number=number,
             service=matter.service,
-            status=CaseStatus.ASSIGNED,
+            status=CaseStatus.WAITING if matter.waits else CaseStatus.ASSIGNED,
             opened_at=matter.at,
         )
         for matter, number in zip(firsts.values(), numbers, strict=True)
@@ -180,6 +203,16 @@ def load(connection: Connection, case_ids: Collection[str]) -> dict[str, Case]:
     table = schema.cases
     rows = connection.execute(select(table).where(table.c.id.in_(case_ids)))
     return {row.id: from_row(row) for row in rows}
+
+
+def mark_assigned(connection: Connection, case_ids: Sequence[str]) -> None:
+    """Note that cases no longer wait for what their citizens choose."""
+    table = schema.cases
+    connection.execute(
+        update(table)
+        .where(table.c.id.in_(case_ids), table.c.status == CaseStatus.WAITING.value)
+        .values(status=CaseStatus.ASSIGNED.value)
+    )
 
 
 def mark_answered(connection: Connection, case_ids: Sequence[str]) -> None:

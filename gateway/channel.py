@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -14,9 +14,11 @@ from gateway.model import (
     AddressChange,
     Attachment,
     ChannelId,
+    Enclosure,
     Health,
     HealthStatus,
     Inbound,
+    Manners,
     Message,
     Original,
     Outgoing,
@@ -41,6 +43,18 @@ class RouteDef:
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """How fast the provider lets us send: ``per_second``, and ``burst`` at once.
+
+    To all recipients together, or to ``each_recipient``.
+    """
+
+    per_second: float
+    burst: int = 1
+    each_recipient: bool = False
+
+
 class Channel(ABC, Generic[ConfigT]):
     """One configured account through which citizens write.
 
@@ -54,7 +68,7 @@ class Channel(ABC, Generic[ConfigT]):
     """How long to wait for the provider's word on an unknown outcome before a retry."""
 
     sends_attachments: ClassVar[bool] = False
-    """Whether `send` carries enclosures; if not, the citizen is told of them."""
+    """Whether `send` carries enclosures at all."""
 
     def __init__(
         self, channel_id: ChannelId, config: ConfigT, context: Context[Any]
@@ -66,6 +80,15 @@ class Channel(ABC, Generic[ConfigT]):
 
     def routes(self) -> Iterable[RouteDef]:
         """Return the webhooks served under ``/channels/<id>/``."""
+        return ()
+
+    def carries(self, enclosure: Enclosure) -> bool:
+        """Tell whether `send` can bring a file; if not, the citizen is told of it."""
+        del enclosure
+        return self.sends_attachments
+
+    def rates(self) -> Iterable[Rate]:
+        """Return how fast `send` may be called, by all nodes together."""
         return ()
 
     async def receive(self) -> None:
@@ -128,21 +151,14 @@ class Channel(ABC, Generic[ConfigT]):
         """Let go of connections."""
 
 
-def whole(text: str) -> Sequence[str]:
-    """Return a text as the one message it is: for channels that take any length."""
-    return (text,)
+_PLAIN = Manners()
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelType:
-    """Name, configuration type and constructor: all there is to a registration.
-
-    ``split`` makes several messages of a text that is too long for one. With
-    ``files_apart`` each file is a message of its own (`Outgoing` without text).
-    """
+    """Name, configuration type, constructor and manners: all of a registration."""
 
     name: str
     config: type[Section]
     factory: Callable[[ChannelId, Any, Context[Any]], Channel[Any]]
-    split: Callable[[str], Sequence[str]] = whole
-    files_apart: bool = False
+    manners: Manners = _PLAIN

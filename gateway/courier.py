@@ -8,7 +8,8 @@ we wait a while for a receipt, then send again, recognisably the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -22,6 +23,7 @@ from gateway.failpoints import hit
 from gateway.metrics import Metrics
 from gateway.model import DeliveryState, Receipt, Semantics
 from gateway.outbox import Again, Dead, Parcel, Sent
+from gateway.rates import Limit
 from gateway.workers import Crew
 
 log = structlog.get_logger()
@@ -31,11 +33,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where parcels go: ``service:strade`` or ``channel:urp``."""
+    """Where parcels go: ``service:strade`` or ``channel:urp``.
+
+    ``limits`` says in which flows a parcel has to wait for its turn.
+    """
 
     name: str
     semantics: Semantics
     grace: timedelta
+    limits: Callable[[Parcel], Sequence[Limit]] | None = None
     send: Callable[[Parcel], Awaitable[Receipt]]
     resolve: Callable[[Parcel], Awaitable[Receipt | None]]
 
@@ -70,8 +76,39 @@ class Courier:
                 "crashed", "an attempt was cut off", retryable=True, unknown=True
             )
             await self._again(parcel, error)
+        elif not await self._turn_came(parcel):
+            await self._put_back(parcel)
         else:
             await self._deliver(parcel)
+
+    async def _turn_came(self, parcel: Parcel) -> bool:
+        """Wait for the parcel's turn, if that is soon; tell whether it has come.
+
+        Its lane waits too, so that order is kept.
+        """
+        if parcel.not_before is None:
+            return True
+        left = (parcel.not_before - self._crew.clock.now()).total_seconds()
+        if left <= 0:
+            return True
+        if left > self._timeout / 2:
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(left):
+                await self._crew.stopping.wait()
+        return not self._crew.stopping.is_set()
+
+    async def _put_back(self, parcel: Parcel) -> None:
+        """Put a parcel aside without an attempt: until its turn, or the next start."""
+        now = self._crew.clock.now()
+        state = DeliveryState.UNKNOWN if parcel.maybe_sent else DeliveryState.PENDING
+        again = Again(
+            parcel=parcel,
+            state=state,
+            due_at=max(now, parcel.not_before or now),
+            code=parcel.code,
+        )
+        await self._crew.store.run_batched(outbox.record_again, again)
 
     def _must_wait(self, parcel: Parcel) -> bool:
         """Tell whether a receipt may still tell us the outcome of a cut-off attempt."""
@@ -148,9 +185,20 @@ class Courier:
             state=state,
             due_at=self._crew.clock.now() + delay,
             code=error.code,
+            held=self._held(parcel, error),
         )
         await self._crew.store.run_batched(outbox.record_again, again)
         self._count("unknown" if error.unknown else "retry")
+
+    def _held(self, parcel: Parcel, error: DeliveryError) -> tuple[Limit, ...]:
+        """Return the flows that have to pause, because we were too fast."""
+        if not error.too_fast or self._target.limits is None:
+            return ()
+        return tuple(
+            limit
+            for limit in self._target.limits(parcel)
+            if limit.each_recipient is (error.too_fast == "recipient")
+        )
 
     def _count(self, result: str) -> None:
         self._metrics.deliveries.labels(self._target.name, result).inc()

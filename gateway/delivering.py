@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway import texts
 from gateway.attachments import AttachmentStore
-from gateway.channel import Channel
+from gateway.channel import Channel, Rate
 from gateway.connector import Connector
 from gateway.courier import Target
 from gateway.errors import DeliveryError
@@ -23,7 +23,9 @@ from gateway.model import (
     Receipt,
     ServiceId,
 )
-from gateway.outbox import CHANNEL, SERVICE, Parcel
+from gateway.outbox import Parcel
+from gateway.rates import Limit
+from gateway.receipts import CHANNEL, SERVICE
 from gateway.texts import Texts
 
 
@@ -110,11 +112,11 @@ def to_channel(
     """Return the target of the citizens of a channel."""
 
     def outgoing(parcel: Parcel) -> Outgoing:
-        enclosures = packing.enclosures(parcel)
+        files = packing.enclosures(parcel)
+        enclosures = tuple(file for file in files if channel.carries(file))
         notes = list(packing.missing(parcel))
-        if enclosures and not channel.sends_attachments:
-            note = packing.texts.say(texts.NOT_CARRIED, count=len(enclosures))
-            notes, enclosures = [*notes, note], ()
+        if left := len(files) - len(enclosures):
+            notes.append(packing.texts.say(texts.NOT_CARRIED, count=left))
         return Outgoing(
             delivery_id=parcel.id,
             attempt=parcel.claim.attempt,
@@ -124,9 +126,12 @@ def to_channel(
             purpose=parcel.purpose,
             last_inbound_at=parcel.last_inbound_at,
             enclosures=enclosures,
+            location=parcel.message.location,
+            menu=parcel.message.menu,
             quote=parcel.quote,
             case_number=parcel.case.number if parcel.case else "",
             maybe_sent=parcel.maybe_sent,
+            last_code=parcel.code,
         )
 
     async def send(parcel: Parcel) -> Receipt:
@@ -135,12 +140,30 @@ def to_channel(
     async def resolve(parcel: Parcel) -> Receipt | None:
         return await channel.resolve(outgoing(parcel))
 
+    name = f"{CHANNEL}:{channel_id}"
+    rates = tuple(channel.rates())
+
+    def limits(parcel: Parcel) -> list[Limit]:
+        return [_limit(name, number, rate, parcel) for number, rate in enumerate(rates)]
+
     return Target(
-        name=f"{CHANNEL}:{channel_id}",
+        name=name,
         semantics=channel.semantics,
         grace=timedelta(seconds=channel.grace_seconds),
+        limits=limits if rates else None,
         send=send,
         resolve=resolve,
+    )
+
+
+def _limit(target: str, number: int, rate: Rate, parcel: Parcel) -> Limit:
+    # A conversation, not an address: no personal data, and one flow for all numbers.
+    whose = f"/{parcel.conversation_id}" if rate.each_recipient else ""
+    return Limit(
+        name=f"{target}/{number}{whose}",
+        interval=timedelta(seconds=1 / rate.per_second),
+        burst=rate.burst,
+        each_recipient=rate.each_recipient,
     )
 
 

@@ -20,6 +20,7 @@ GatewayError
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 class GatewayError(Exception):
@@ -134,7 +135,9 @@ class DeliveryError(GatewayError):
     ``retryable``: trying again may help. ``unknown``: the other side may have
     taken it all the same (time-out after sending, crash between send and record).
     ``account``: the fault is in our account or configuration, not in this message,
-    so the target's circuit breaker counts it. ``retry_after`` is in seconds.
+    so the target's circuit breaker counts it. ``retry_after`` is in seconds;
+    ``too_fast`` says for whom it holds beside this message: for this ``recipient``, or
+    for all of the ``target``.
     """
 
     def __init__(  # noqa: PLR0913 (an error as data: each field is one decision)
@@ -146,6 +149,7 @@ class DeliveryError(GatewayError):
         unknown: bool = False,
         account: bool = False,
         retry_after: float | None = None,
+        too_fast: Literal["", "recipient", "target"] = "",
     ) -> None:
         """Keep the decision as data; it is made once, where the fault is seen."""
         super().__init__(f"{code}: {text}")
@@ -155,3 +159,4 @@ class DeliveryError(GatewayError):
         self.unknown = unknown
         self.account = account
         self.retry_after = retry_after
+        self.too_fast = too_fast

@@ -18,7 +18,8 @@ from gateway.attachments import AttachmentStore
 from gateway.errors import AttachmentError
 from gateway.jobs import Claim, ClaimRequest, Retry
 from gateway.model import Attachment, AttachmentState, Event, Original
-from gateway.outbox import SERVICE, NewDelivery
+from gateway.outbox import NewDelivery
+from gateway.receipts import SERVICE
 from gateway.store import schema
 from gateway.workers import Crew, retry_all
 

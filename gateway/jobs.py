@@ -51,12 +51,16 @@ WAITING: Final = "waiting"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """Work to be done: about ``subject``, in order within ``lane``."""
+    """Work to be done: about ``subject``, in order within ``lane``.
+
+    ``turns`` more than the others of the queue it may have to wait for.
+    """
 
     queue: str
     lane: str
     subject: str
     due_at: datetime | None = None
+    turns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +250,7 @@ def enqueue(connection: Connection, jobs: Sequence[NewJob]) -> None:
             "attempts": 0,
             "crashes": 0,
             "created_at": at,
-            **lanes[new.queue, new.lane].place(waits=new.due_at is not None),
+            **lanes[new.queue, new.lane].place(new),
         }
         for new in jobs
     ]
@@ -260,10 +264,11 @@ class _Lane:
     start: int
     busy: bool
 
-    def place(self, *, waits: bool) -> dict[str, Any]:
+    def place(self, new: NewJob) -> dict[str, Any]:
         """Return the next job's start and state, and move on."""
-        start, self.start = self.start, self.start + 1
-        if waits:
+        start = self.start + new.turns
+        self.start = start + 1
+        if new.due_at is not None:
             return {"start": start, "state": WAITING}
         state = QUEUED if self.busy else READY
         self.busy = True
@@ -464,6 +469,16 @@ def cancel(connection: Connection, subject: str) -> int:
     if gone:
         promote(connection, ((row.queue, row.lane) for row in gone))
     return len(gone)
+
+
+def take_waiting(connection: Connection, subjects: Sequence[str]) -> set[str]:
+    """Delete the jobs about ``subjects`` that wait for their time; return whose."""
+    gone = connection.execute(
+        delete(job)
+        .where(job.c.subject.in_(subjects), job.c.state == WAITING)
+        .returning(job.c.subject)
+    )
+    return set(gone.scalars())
 
 
 def renew(

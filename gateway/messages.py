@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, select, update
 
+from gateway import identity
 from gateway.errors import NotFound
 from gateway.model import (
     Address,
@@ -20,9 +21,11 @@ from gateway.model import (
     ChannelId,
     Direction,
     Location,
+    Menu,
     Message,
     MessageId,
     MessageState,
+    Option,
 )
 from gateway.store import schema
 from gateway.store.prepared import Insertion
@@ -66,6 +69,7 @@ def from_row(row: Any, attachments: Sequence[Attachment] = ()) -> Message:
         sender_name=body["sender_name"],
         aliases=tuple(Address.parse(alias) for alias in body["aliases"]),
         text=body["text"],
+        menu=_menu(body.get("menu")),
         choice=body.get("choice", ""),
         amends=body.get("amends", ""),
         amendment=Amendment(amendment) if amendment else None,
@@ -77,6 +81,55 @@ def from_row(row: Any, attachments: Sequence[Attachment] = ()) -> Message:
         sent_at=datetime.fromisoformat(body["sent_at"]),
         received_at=row.created_at,
     )
+
+
+def _menu(body: Mapping[str, Any] | None) -> Menu | None:
+    if body is None:
+        return None
+    options = tuple(Option(**option) for option in body["options"])
+    return Menu(options=options, label=body["label"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What we say on a channel, in which conversation and case."""
+
+    channel: str
+    text: str = ""
+    menu: Menu | None = None
+    location: Location | None = None
+    conversation_id: str
+    case_id: str | None
+    references: tuple[str, ...] = ()
+
+
+def outbound_row(said: Said, at: datetime) -> dict[str, Any]:
+    """Return the row of a message of our own, said at the time ``at``."""
+    body = {
+        "sender": "gateway:self",
+        "sender_name": "",
+        "aliases": (),
+        "text": said.text,
+        "menu": said.menu,
+        "location": said.location,
+        "references": said.references,
+        "automatic": True,
+        "flags": (),
+        "sent_at": at,
+    }
+    return {
+        "id": identity.new_id(),
+        "direction": Direction.OUT.value,
+        "author": Author.GATEWAY.value,
+        "state": MessageState.PROCESSED.value,
+        "reason": "",
+        "channel": said.channel,
+        "external_id": "",
+        "conversation_id": said.conversation_id,
+        "case_id": said.case_id,
+        "body": orjson.dumps(body).decode(),
+        "created_at": at,
+    }
 
 
 def inbound_row(  # noqa: PLR0913 (one value a column)

@@ -6,9 +6,9 @@ their type says otherwise. A foreign id is called ``external_id``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum, IntEnum, StrEnum
 from pathlib import Path
 from typing import NewType
@@ -162,6 +162,23 @@ class Attachment:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One thing to choose: ``id`` comes back, ``title`` (and more) is read."""
+
+    id: str
+    title: str
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Menu:
+    """What somebody may choose from; ``label`` is on the button that opens it."""
+
+    options: tuple[Option, ...]
+    label: str = ""
+
+
 class Amendment(StrEnum):
     """What a message does to an earlier one, instead of saying something new."""
 
@@ -179,10 +196,10 @@ class Message:
     the sender's address to nobody else, ever; numbers are given to others in time.
     ``references`` are foreign ids of earlier messages this one answers, nearest first.
     ``automatic``: sent by a machine (out-of-office, bounce); it is kept, and never
-    answered. ``choice`` is the id of what was chosen from a menu, ``text`` how it
-    reads. ``amends`` is the foreign id of the earlier message that an ``amendment`` is
-    about: it joins that one's case (a reaction's ``text`` is the emoji, "" takes it
-    back).
+    answered. ``menu`` is what we let the citizen choose from, ``choice`` the id of what
+    was chosen, and ``text`` how it reads. ``amends`` is the foreign id of the earlier
+    message that an ``amendment`` is about: it joins that one's case (a reaction's
+    ``text`` is the emoji, "" takes it back).
     """
 
     id: MessageId
@@ -195,6 +212,7 @@ class Message:
     aliases: tuple[Address, ...] = ()
     stable: bool = False
     text: str = ""
+    menu: Menu | None = None
     choice: str = ""
     attachments: tuple[Attachment, ...] = ()
     location: Location | None = None
@@ -259,18 +277,35 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What to ask the citizen, and how long to wait for what they choose."""
+
+    text: str
+    menu: Menu
+    wait: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """Which competent service, why, by whom, with what confidence (0 to 1)."""
+    """Which competent service, why, by whom, with what confidence (0 to 1).
+
+    With a ``question`` the citizen of a new case is asked first, where the channel can
+    show a menu; the service gets the case if they don't choose in time. ``chosen``: the
+    citizen has chosen this service from the menu.
+    """
 
     service: ServiceId
     reason: str
     source: str
     confidence: float = 1.0
+    question: Question | None = None
+    chosen: bool = False
 
 
 class CaseStatus(StrEnum):
-    """Where a case stands."""
+    """Where a case stands; WAITING is for what the citizen chooses."""
 
+    WAITING = "waiting"
     ASSIGNED = "assigned"
     ANSWERED = "answered"
     CLOSED = "closed"
@@ -304,9 +339,10 @@ class Outgoing:
 
     ``delivery_id`` and ``created_at`` are the same at every attempt: derive from them
     whatever lets the other side recognise a repetition. ``maybe_sent``: an earlier
-    attempt ended without an answer. ``quote`` is the foreign id of the citizen's
-    message that this answers. ``purpose`` is ``answer``, ``notice`` (we have it, under
-    this number), ``rejection`` or ``enclosure:<n>``; ``last_inbound_at`` when the
+    attempt ended without an answer; ``last_code`` is what the last one failed with.
+    ``quote`` is the foreign id of the citizen's message that this answers. ``purpose``
+    is ``answer``, ``notice`` (we have it, under this number), ``rejection``,
+    ``location``, ``campaign`` or ``enclosure:<n>``; ``last_inbound_at`` when the
     citizen last wrote in this conversation: some channels take no answer later on.
     """
 
@@ -318,10 +354,13 @@ class Outgoing:
     purpose: str = ""
     last_inbound_at: datetime | None = None
     enclosures: tuple[Enclosure, ...] = ()
+    location: Location | None = None
+    menu: Menu | None = None
     quote: str | None = None
     subject: str = ""
     case_number: str = ""
     maybe_sent: bool = False
+    last_code: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,7 +411,8 @@ class Receipt:
     """The other side's word on one of our deliveries.
 
     ``delivery_id`` is our own id, where the other side returns it; ``external_id`` the
-    other side's id of what we sent. At least one of the two is set.
+    other side's id of what we sent. At least one of the two is set. A ``retryable``
+    failure is worth another attempt.
     """
 
     status: ReceiptStatus
@@ -381,6 +421,22 @@ class Receipt:
     delivery_id: DeliveryId | None = None
     code: str = ""
     text: str = ""
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """What a channel can show, and how it wants it.
+
+    ``split`` makes several messages of a text that is too long for one. With
+    ``files_apart`` each file is a message of its own (`Outgoing` without text), with
+    ``locations`` a point on the map can be one. ``menus``: one can choose from a menu.
+    """
+
+    split: Callable[[str], Sequence[str]] = lambda text: (text,)
+    files_apart: bool = False
+    locations: bool = False
+    menus: bool = False
 
 
 class Semantics(Enum):

@@ -7,45 +7,40 @@ may have it; see `gateway.courier` for what follows from that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, false, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
-from gateway import audit, cases, identity, jobs, messages
+from gateway import audit, cases, identity, jobs, messages, rates, receipts
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
 from gateway.model import (
     Address,
     Attachment,
     Case,
+    CaseStatus,
     DeliveryId,
     DeliveryState,
     Event,
     Message,
     Receipt,
-    ReceiptStatus,
 )
+from gateway.rates import Limit
+from gateway.receipts import CHANNEL, RANK, SERVICE, STATE_OF, queue_of
 from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
 from gateway.store.units import now
 
-SERVICE: Final = "service"
-CHANNEL: Final = "channel"
-
-
 _ENCLOSURE: Final = "enclosure:"
+CAMPAIGN: Final = "campaign"
+LOCATION: Final = "location"
 
 
 def enclosure(position: int) -> str:
     """Name the purpose of a delivery that brings one file of its source alone."""
     return f"{_ENCLOSURE}{position}"
-
-
-def queue_of(target: str) -> str:
-    """Name the queue of a target: each has its own, so none waits for another."""
-    return f"deliver:{target}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +61,15 @@ class NewDelivery:
     quote: str | None = None
     source_id: str | None = None
     due_at: datetime | None = None
+    turns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """A claimed delivery with all that its target needs."""
+    """A claimed delivery with all that its target needs.
+
+    ``code`` is what its last attempt ended with. ``not_before``: its turn comes then.
+    """
 
     claim: Claim
     id: DeliveryId
@@ -84,6 +83,9 @@ class Parcel:
     case: Case | None
     attachments: tuple[Attachment, ...]
     last_inbound_at: datetime | None
+    conversation_id: str | None = None
+    code: str = ""
+    not_before: datetime | None = None
 
     @property
     def maybe_sent(self) -> bool:
@@ -97,28 +99,11 @@ class Parcel:
 
 
 _MAYBE_SENT = {DeliveryState.SENDING, DeliveryState.UNKNOWN}
-_RANK = {
-    DeliveryState.PENDING: 0,
-    DeliveryState.SENDING: 0,
-    DeliveryState.UNKNOWN: 0,
-    DeliveryState.DEAD: 0,
-    DeliveryState.SENT: 1,
-    DeliveryState.FAILED: 2,
-    DeliveryState.DELIVERED: 3,
-    DeliveryState.READ: 4,
-}
-_STATE_OF = {
-    ReceiptStatus.SENT: DeliveryState.SENT,
-    ReceiptStatus.DELIVERED: DeliveryState.DELIVERED,
-    ReceiptStatus.READ: DeliveryState.READ,
-    ReceiptStatus.FAILED: DeliveryState.FAILED,
-}
 _INSERT = Insertion(
     schema.delivery,
     [column.name for column in schema.delivery.c if column.name != "external_id"],
     only_new=True,
 )
-_INSERT_RECEIPT = Insertion(schema.receipt)
 
 
 def enqueue(connection: Connection, deliveries: Sequence[NewDelivery]) -> set[str]:
@@ -139,6 +124,7 @@ def enqueue(connection: Connection, deliveries: Sequence[NewDelivery]) -> set[st
             lane=each.lane,
             subject=delivery_id,
             due_at=each.due_at,
+            turns=each.turns,
         )
         for each, delivery_id in zip(deliveries, ids, strict=True)
         if delivery_id in fresh
@@ -174,6 +160,7 @@ _PARCELS = (
         schema.delivery,
         schema.message.c.body.label("said"),
         schema.message.c.channel,
+        schema.message.c.conversation_id,
         schema.message.c.external_id.label("said_id"),
         schema.message.c.created_at.label("said_at"),
         schema.cases.c.id.label("the_case"),
@@ -199,12 +186,19 @@ _SENDING = Prepared(
 
 
 def claim_parcels(
-    connection: Connection, requests: Sequence[ClaimRequest]
+    connection: Connection,
+    requests: Sequence[ClaimRequest],
+    limits: Callable[[Parcel], Collection[Limit]] | None = None,
 ) -> list[list[Parcel]]:
-    """Claim deliveries, and note before anything is sent that it may be."""
+    """Claim deliveries, and note before anything is sent that it may be.
+
+    With ``limits``, each gets its turn in them.
+    """
     claims = jobs.claim(connection, requests)
     every = [claim for each in claims for claim in each]
     parcels = _load(connection, every)
+    if limits is not None:
+        _take_turns(connection, parcels, limits)
     rows = [
         {"claimed": parcel.id, "to": parcel.recipient}
         for parcel in parcels.values()
@@ -215,9 +209,21 @@ def claim_parcels(
     return [[parcels[claim.subject] for claim in each] for each in claims]
 
 
+def _take_turns(
+    connection: Connection,
+    parcels: dict[str, Parcel],
+    limits: Callable[[Parcel], Collection[Limit]],
+) -> None:
+    going = [parcel for parcel in parcels.values() if open_(parcel)]
+    going.sort(key=lambda parcel: parcel.claim.id)
+    turns = rates.reserve(connection, [limits(parcel) for parcel in going])
+    for parcel, turn in zip(going, turns, strict=True):
+        parcels[str(parcel.id)] = replace(parcel, not_before=turn)
+
+
 def open_(parcel: Parcel) -> bool:
     """Tell whether a delivery still needs sending: a receipt may have come first."""
-    return _RANK[parcel.before] == 0
+    return RANK[parcel.before] == 0
 
 
 def _load(connection: Connection, claims: Sequence[Claim]) -> dict[str, Parcel]:
@@ -252,6 +258,8 @@ def _parcel(
         case=cases.from_row(_Matter(row)) if row.the_case else None,
         attachments=attachments,
         last_inbound_at=row.last_inbound_at,
+        conversation_id=row.conversation_id,
+        code=row.code,
     )
 
 
@@ -298,12 +306,16 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
-    """A delivery failed and will be tried again; ``state`` is PENDING or UNKNOWN."""
+    """A delivery failed and will be tried again; ``state`` is PENDING or UNKNOWN.
+
+    ``held``: the flows in which nobody goes before that, since we were too fast.
+    """
 
     parcel: Parcel
     state: DeliveryState
     due_at: datetime
     code: str
+    held: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,54 +352,37 @@ def record_sent(connection: Connection, sent: Sequence[Sent]) -> list[None]:
     """
     jobs.finish(connection, [each.parcel.claim for each in sent])
     _SET_SENT.execute(connection, [_sent_row(each) for each in sent])
-    _INSERT_RECEIPT.execute(
-        connection, [_receipt_row(each.receipt, each.parcel.id) for each in sent]
-    )
+    decided = [c.id for each in sent if (c := _undecided(each.parcel)) is not None]
+    if decided:
+        cases.mark_assigned(connection, decided)
+    receipts.store(connection, [(each.receipt, each.parcel.id) for each in sent])
     _event(connection, "delivery.sent", [each.parcel for each in sent])
-    _apply_early(connection, sent)
+    receipts.apply_early(
+        connection,
+        {
+            each.receipt.external_id: each.parcel.id
+            for each in sent
+            if each.parcel.target.startswith(CHANNEL) and each.receipt.external_id
+        },
+    )
     return [None] * len(sent)
+
+
+def _undecided(parcel: Parcel) -> Case | None:
+    """Return the case that went to its service before its citizen chose one."""
+    case = parcel.case
+    if case is None or case.status is not CaseStatus.WAITING:
+        return None
+    return case if parcel.target.startswith(f"{SERVICE}:") else None
 
 
 def _sent_row(each: Sent) -> dict[str, Any]:
     return {
         "which": each.parcel.id,
-        "becomes": _STATE_OF[each.receipt.status].value,
+        "becomes": STATE_OF[each.receipt.status].value,
         "because": each.receipt.code,
         "theirs": each.receipt.external_id or None,
     }
-
-
-def _receipt_row(receipt: Receipt, delivery_id: str | None) -> dict[str, Any]:
-    return {
-        "id": identity.new_id(),
-        "delivery_id": delivery_id,
-        "external_id": receipt.external_id,
-        "status": receipt.status.value,
-        "at": receipt.at,
-        "code": receipt.code,
-        "reason": receipt.text,
-    }
-
-
-def _apply_early(connection: Connection, sent: Sequence[Sent]) -> None:
-    """Apply receipts that came before our own record of the send."""
-    ids = {
-        each.receipt.external_id: each.parcel.id
-        for each in sent
-        if each.parcel.target.startswith(CHANNEL) and each.receipt.external_id
-    }
-    if not ids:
-        return
-    table = schema.receipt
-    early = connection.execute(
-        select(table).where(table.c.external_id.in_(ids), table.c.delivery_id.is_(None))
-    ).all()
-    for row in early:
-        delivery_id = ids[row.external_id]
-        connection.execute(
-            update(table).where(table.c.id == row.id).values(delivery_id=delivery_id)
-        )
-        _advance(connection, delivery_id, ReceiptStatus(row.status), row.code)
 
 
 def record_again(connection: Connection, again: Sequence[Again]) -> list[None]:
@@ -406,6 +401,8 @@ def record_again(connection: Connection, again: Sequence[Again]) -> list[None]:
             for e in again
         ],
     )
+    for each in again:
+        rates.hold(connection, each.held, each.due_at)
     _event(connection, "delivery.retry", [each.parcel for each in again])
     return [None] * len(again)
 
@@ -449,87 +446,19 @@ def _event(connection: Connection, action: str, parcels: Sequence[Parcel]) -> No
     )
 
 
-def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) -> list[None]:
-    """Record what the other side says; states only ever go forward.
-
-    A receipt we can't match yet (our own record of the send is still to come) is kept
-    and applied then.
-    """
-    for receipt in receipts:
-        delivery_id = _find(connection, receipt)
-        _INSERT_RECEIPT.execute(connection, [_receipt_row(receipt, delivery_id)])
-        if delivery_id is not None:
-            _advance(connection, delivery_id, receipt.status, receipt.code)
-    return [None] * len(receipts)
-
-
-def _find(connection: Connection, receipt: Receipt) -> str | None:
-    table = schema.delivery
-    names = (
-        (table.c.id, receipt.delivery_id),
-        (table.c.external_id, receipt.external_id),
-    )
-    conditions = [column == name for column, name in names if name]
-    found = connection.execute(select(table.c.id).where(or_(false(), *conditions)))
-    return found.scalars().first()
-
-
-def _advance(
-    connection: Connection, delivery_id: str, status: ReceiptStatus, code: str
-) -> None:
-    """Move a delivery forward; what was unknown is resolved, its retry cancelled."""
-    table = schema.delivery
-    row = connection.execute(
-        select(table).where(table.c.id == delivery_id).with_for_update()
-    ).one()
-    before, after = DeliveryState(row.state), _STATE_OF[status]
-    if _RANK[after] <= _RANK[before]:
-        return
-    connection.execute(
-        update(table)
-        .where(table.c.id == delivery_id)
-        .values(state=after.value, code=code)
-    )
-    if _RANK[before] == 0:
-        jobs.cancel(connection, delivery_id)
-    if after is DeliveryState.FAILED:
-        _bury_failed(connection, row, code)
-    audit.record(
-        connection,
-        Event(
-            action=f"delivery.{after.value}",
-            subject=row.message_id,
-            actor=row.target,
-            data={"delivery": delivery_id, "code": code},
-        ),
-    )
-
-
-def _bury_failed(connection: Connection, row: Row[Any], code: str) -> None:
-    """Show staff a delivery that the other side took and then failed to deliver."""
-    message = schema.message
-    lane = connection.execute(
-        select(message.c.conversation_id).where(message.c.id == row.message_id)
-    ).scalar_one()
-    connection.execute(
-        insert(schema.dead_letter).values(
-            id=identity.new_id(),
-            queue=queue_of(row.target),
-            lane=lane or row.id,
-            subject=row.id,
-            code=code or "failed",
-            reason="the other side reports that it could not deliver",
-            attempts=1,
-            died_at=now(connection),
-        )
-    )
-
-
 def wake_source(connection: Connection, source_id: str) -> set[str]:
-    """Bring forward the deliveries that wait for a message's attachments."""
-    table = schema.delivery
+    """Bring forward the deliveries that wait for a message's attachments.
+
+    Those of a case that waits for its citizen's choice go on waiting.
+    """
+    table, case = schema.delivery, schema.cases
     rows = connection.execute(
-        select(table.c.id, table.c.target).where(table.c.source_id == source_id)
+        select(table.c.id, table.c.target)
+        .outerjoin(case, case.c.id == table.c.case_id)
+        .where(
+            table.c.source_id == source_id,
+            func.coalesce(case.c.status, "") != CaseStatus.WAITING.value,
+        )
     ).all()
     jobs.wake(connection, [row.id for row in rows])
     return {queue_of(row.target) for row in rows}

@@ -21,9 +21,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filed:
-    """An outcome with the contact, conversation and case it belongs to."""
+    """An outcome with the contact, conversation and case it belongs to.
+
+    ``settled``: it told whose the case is, which was waiting to know.
+    """
 
     outcome: Outcome
     conversation_id: str
     case: Case | None
     new: bool
+    settled: bool = False

@@ -14,7 +14,8 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from gateway import contacts, inbox, jobs, outbox
+from gateway import contacts, inbox, jobs, outbox, receipts
+from gateway.answers import Answer
 from gateway.channel import Channel
 from gateway.connector import Connector
 from gateway.errors import PayloadError
@@ -35,9 +36,10 @@ from gateway.model import (
     ServiceId,
     Verdict,
 )
-from gateway.outbox import SERVICE, Referred
+from gateway.outbox import Referred
 from gateway.outcome import Outcome
-from gateway.records import Answer, Recorder
+from gateway.receipts import SERVICE
+from gateway.records import DEFAULT, Recorder
 from gateway.workers import Crew, bury_all
 
 log = structlog.get_logger()
@@ -68,7 +70,7 @@ def apply_claimed(
 ) -> list[None]:
     """Finish items that were receipts, and apply what they say."""
     jobs.finish(connection, [claim for claim, _ in pairs])
-    return outbox.apply_receipts(connection, [receipt for _, receipt in pairs])
+    return receipts.apply(connection, [receipt for _, receipt in pairs])
 
 
 def move_claimed(
@@ -126,7 +128,7 @@ class Decider:
         return Assignment(
             service=self._default,
             reason="no rule matched",
-            source="default",
+            source=DEFAULT,
             confidence=0.0,
         )
 

@@ -5,81 +5,57 @@ Every function takes many outcomes, so that a busy moment costs few statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import Connection, select, update
 
-from gateway import amendments, audit, cases, identity, jobs, messages, outbox, texts
-from gateway.cases import Matter, Numbering
+from gateway import (
+    amendments,
+    answers,
+    audit,
+    cases,
+    errands,
+    jobs,
+    messages,
+    outbox,
+    questions,
+    texts,
+    threads,
+)
+from gateway.answers import Answer
+from gateway.cases import Matter
+from gateway.city import City
 from gateway.contacts import Sender, find_contacts, find_conversations
 from gateway.errors import NotFound
-from gateway.jobs import Claim, NewJob
+from gateway.jobs import Claim
+from gateway.messages import Said
 from gateway.model import (
     Action,
     Amendment,
     Assignment,
-    AttachmentState,
     Author,
     Case,
-    ChannelId,
-    Direction,
+    CaseStatus,
     Event,
+    Menu,
     Message,
     MessageState,
     ServiceId,
 )
-from gateway.outbox import CHANNEL, SERVICE, NewDelivery, Referred
+from gateway.outbox import NewDelivery
 from gateway.outcome import Filed, Outcome
+from gateway.receipts import CHANNEL, SERVICE
 from gateway.store import schema
 from gateway.store.prepared import Insertion
 from gateway.store.units import now
-from gateway.texts import Texts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class City:
-    """What the record needs to know of the city's configuration."""
-
-    texts: Texts
-    services: Mapping[ServiceId, str]
-    numbering: Numbering
-    join: timedelta
-    acknowledge: bool
-    wait_for_attachments: timedelta
-    split: Mapping[ChannelId, Callable[[str], Sequence[str]]] = field(
-        default_factory=dict
-    )
-    """How a channel makes several messages of a long text."""
-
-    files_apart: Collection[ChannelId] = ()
-    """Channels on which each file is a message of its own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A service's answer, and the delivery it refers to.
-
-    ``state`` is HELD if it must not reach the citizen by itself.
-    """
-
-    claim: Claim
-    message: Message
-    referred: Referred
-    state: MessageState
-    reason: str
-
+from gateway.threads import Place
 
 _INSERT_VERDICT = Insertion(schema.verdict)
 _INSERT_ASSIGNMENT = Insertion(schema.assignment)
-
-
-def fetch_queue(channel: str) -> str:
-    """Name the queue of a channel's attachments that are still to be fetched."""
-    return f"fetch:{channel}"
 
 
 class Recorder:
@@ -104,7 +80,7 @@ class Recorder:
         _store(connection, filed)
         deliveries = [d for each in filed for d in self._deliveries(connection, each)]
         queues = outbox.enqueue(connection, deliveries)
-        queues |= _enqueue_fetches(connection, [each.message for each in outcomes])
+        queues |= errands.enqueue(connection, [each.message for each in outcomes])
         audit.record(connection, *(e for each in filed for e in _events(each)))
         return [queues] * len(outcomes)
 
@@ -121,38 +97,66 @@ class Recorder:
         accepted = [p for p in rest if p[0].state is MessageState.PROCESSED]
         found = iter(self._cases(connection, accepted))
         for o, c in rest:
-            case, new = None, False
-            if o.state is MessageState.PROCESSED:
-                case, new = next(found)
-            filed[o.message.id] = Filed(
-                outcome=o, conversation_id=c, case=case, new=new
+            known = o.state is MessageState.PROCESSED
+            each = (
+                next(found)
+                if known
+                else Filed(outcome=o, conversation_id=c, case=None, new=False)
             )
+            filed[o.message.id] = self._settle(connection, each)
         return [filed[outcome.message.id] for outcome in outcomes]
 
     def _cases(
         self, connection: Connection, accepted: Sequence[tuple[Outcome, str]]
-    ) -> list[tuple[Case, bool]]:
+    ) -> list[Filed]:
         if not accepted:
             return []
+        places = threads.find(connection, {n for o, _ in accepted for n in _named(o)})
         matters = [
             Matter(
                 conversation_id=conversation_id,
                 service=outcome.assignment.service,
                 at=outcome.message.received_at,
+                case_id=_case_of(outcome, conversation_id, places),
+                waits=self._asks(outcome),
             )
             for outcome, conversation_id in accepted
         ]
         city = self._city
-        return cases.assign_cases(connection, matters, city.numbering, city.join)
+        found = cases.assign_cases(connection, matters, city.numbering, city.join)
+        return [
+            Filed(outcome=outcome, conversation_id=conversation_id, case=case, new=new)
+            for (outcome, conversation_id), (case, new) in zip(
+                accepted, found, strict=True
+            )
+        ]
+
+    def _asks(self, outcome: Outcome) -> bool:
+        """Tell whether the citizen is asked what it is about, if the case is new."""
+        message, city = outcome.message, self._city
+        return (
+            outcome.assignment.question is not None
+            and city.acknowledge
+            and city.manners_of(message.channel).menus
+            and not message.automatic
+        )
+
+    def _settle(self, connection: Connection, filed: Filed) -> Filed:
+        """Close the question of a case that waits, if this says whose it is."""
+        case, assignment = filed.case, filed.outcome.assignment
+        if case is None or filed.new or case.status is not CaseStatus.WAITING:
+            return filed
+        if assignment.question is not None or assignment.source == DEFAULT:
+            return filed
+        patience = self._city.wait_for_attachments
+        case = questions.settle(connection, case, assignment.service, patience)
+        return filed if case is None else replace(filed, case=case, settled=True)
 
     def _deliveries(
         self, connection: Connection, filed: Filed, purpose: str = "notice"
     ) -> list[NewDelivery]:
         deliveries = []
-        if (
-            filed.case is not None
-            and filed.outcome.message.amendment is not Amendment.REACTION
-        ):
+        if filed.case is not None and _concerns_service(filed):
             deliveries.append(self._to_service(connection, filed, filed.case))
         text = self._notice(filed)
         if text and self._city.acknowledge and not filed.outcome.message.automatic:
@@ -171,13 +175,16 @@ class Recorder:
             lane=case.id,
             case_id=case.id,
             source_id=message.id,
-            due_at=self._due(connection, message),
+            due_at=self._due(connection, filed, case),
         )
 
-    def _due(self, connection: Connection, message: Message) -> datetime | None:
-        if not _pending(message):
-            return None
-        return now(connection) + self._city.wait_for_attachments
+    def _due(self, connection: Connection, filed: Filed, case: Case) -> datetime | None:
+        """Return until when a hand-over waits: for the citizen's choice, for files."""
+        question = filed.outcome.assignment.question
+        if case.status is CaseStatus.WAITING and question is not None:
+            return now(connection) + question.wait
+        patience = self._city.wait_for_attachments
+        return errands.due(connection, filed.outcome.message, patience)
 
     def _notice(self, filed: Filed) -> str:
         """Return what the citizen is told, if anything."""
@@ -187,23 +194,28 @@ class Recorder:
             return "" if outcome.message.amendment else say(texts.HELD)
         if outcome.state is MessageState.REJECTED:
             return say(texts.REJECTED, reason=outcome.reason)
-        if filed.case is not None and filed.new:
-            service = self._city.services[filed.case.service]
-            return say(texts.NEW_CASE, number=filed.case.number, service=service)
-        return ""
+        case, question = filed.case, outcome.assignment.question
+        if case is None or not (filed.new or filed.settled):
+            return ""
+        if case.status is CaseStatus.WAITING and question is not None:
+            return say(texts.ASKED, number=case.number, question=question.text)
+        text = texts.NEW_CASE if filed.new else texts.SETTLED
+        service = self._city.services[case.service]
+        return say(text, number=case.number, service=service)
 
     def _to_citizen(
         self, connection: Connection, filed: Filed, text: str, purpose: str
     ) -> NewDelivery:
         message = filed.outcome.message
-        row = _outbound_row(
-            connection,
-            message.channel,
-            text,
+        said = Said(
+            channel=message.channel,
+            text=text,
+            menu=_menu(filed),
             conversation_id=filed.conversation_id,
             case_id=filed.case.id if filed.case else None,
             references=(message.external_id,),
         )
+        row = messages.outbound_row(said, now(connection))
         messages.store(connection, [row])
         return NewDelivery(
             message_id=row["id"],
@@ -225,14 +237,7 @@ class Recorder:
         row = _resolve_held(connection, message_id, MessageState.PROCESSED, actor)
         message = messages.load(connection, [message_id])[message_id]
         if row.author == Author.SERVICE.value:
-            referred = Referred(
-                delivery_id="",
-                target="",
-                case_id=row.case_id,
-                conversation_id=row.conversation_id,
-            )
-            cases.mark_answered(connection, [row.case_id])
-            outbox.enqueue(connection, self._forward(connection, message, referred))
+            answers.forward(connection, message, row.case_id, self._city)
             return
         self._release_citizen(connection, message, row.conversation_id)
 
@@ -256,14 +261,12 @@ class Recorder:
             verdicts=(),
             assignment=assignment,
         )
-        ((case, new),) = self._cases(connection, [(outcome, conversation_id)])
-        filed = Filed(
-            outcome=outcome, conversation_id=conversation_id, case=case, new=new
-        )
+        (filed,) = self._cases(connection, [(outcome, conversation_id)])
+        case = filed.case
         connection.execute(
             update(schema.message)
             .where(schema.message.c.id == message.id)
-            .values(case_id=case.id)
+            .values(case_id=case.id if case else None)
         )
         outbox.enqueue(connection, self._deliveries(connection, filed))
         audit.record(connection, *_events(filed))
@@ -298,7 +301,7 @@ class Recorder:
         outbox.enqueue(connection, self._deliveries(connection, filed, "rejection"))
 
     def record_answers(
-        self, connection: Connection, answers: Sequence[Answer]
+        self, connection: Connection, said: Sequence[Answer]
     ) -> list[set[str]]:
         """Record services' answers and send them to the citizens they are for.
 
@@ -306,85 +309,44 @@ class Recorder:
             StaleClaim: one of the claims no longer holds.
 
         """
-        jobs.finish(connection, [answer.claim for answer in answers])
-        queues = [self._record_answer(connection, answer) for answer in answers]
-        fetches = _enqueue_fetches(connection, [answer.message for answer in answers])
-        return [each | fetches for each in queues]
+        return answers.record(connection, said, self._city)
 
-    def _record_answer(self, connection: Connection, answer: Answer) -> set[str]:
-        row = messages.inbound_row(
-            answer.message,
-            author=Author.SERVICE,
-            state=answer.state,
-            reason=answer.reason,
-            conversation_id=answer.referred.conversation_id,
-            case_id=answer.referred.case_id,
-        )
-        messages.store(connection, [row], [answer.message])
-        audit.record(
-            connection,
-            Event(
-                action=f"answer.{answer.state.value}",
-                subject=answer.message.id,
-                actor=answer.referred.target,
-                data={"case": answer.referred.case_id, "reason": answer.reason},
-            ),
-        )
-        if answer.state is not MessageState.PROCESSED:
-            return set()
-        cases.mark_answered(connection, [str(answer.referred.case_id)])
-        deliveries = self._forward(connection, answer.message, answer.referred)
-        return outbox.enqueue(connection, deliveries)
 
-    def _forward(
-        self, connection: Connection, message: Message, referred: Referred
-    ) -> list[NewDelivery]:
-        """Make the citizen's copy of an answer, on the citizen's own channel.
+DEFAULT: Final = "default"
+"""Source of the assignment of what nobody routed."""
 
-        A long one is several messages, each delivered by itself: the first answers the
-        citizen's message, the last brings the attachments, if these don't go apart.
-        """
-        case, thread, quote = _thread_of(connection, str(referred.case_id))
-        text = self._city.texts.say(
-            texts.ANSWER,
-            service=self._city.services.get(case.service, case.service),
-            number=case.number,
-            text=message.text,
-        )
-        split = self._city.split.get(thread.channel)
-        parts = list(split(text)) if split is not None else [text]
-        apart = thread.channel in self._city.files_apart
-        files = range(len(message.attachments)) if apart else ()
-        purposes = ["answer"] * len(parts) + [outbox.enclosure(n) for n in files]
-        rows = [
-            _outbound_row(
-                connection,
-                thread.channel,
-                part,
-                conversation_id=thread.id,
-                case_id=case.id,
-                references=(quote,) if quote else (),
-            )
-            for part in (*parts, *("" for _ in files))
-        ]
-        messages.store(connection, rows)
-        due_at = self._due(connection, message)
-        with_files = len(parts) if apart else len(parts) - 1
-        return [
-            NewDelivery(
-                message_id=row["id"],
-                target=f"{CHANNEL}:{thread.channel}",
-                purpose=purpose,
-                recipient=thread.reply_to,
-                lane=thread.id,
-                case_id=case.id,
-                quote=quote if number == 0 else None,
-                source_id=message.id if brings else None,
-                due_at=due_at if brings else None,
-            )
-            for number, (row, purpose) in enumerate(zip(rows, purposes, strict=True))
-            for brings in [number >= with_files]
-        ]
+
+def _named(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """Return what a message says that it answers, by channel and foreign id."""
+    message = outcome.message
+    for reference in message.references:
+        yield message.channel, reference
+
+
+def _case_of(
+    outcome: Outcome, conversation_id: str, places: Mapping[tuple[str, str], Place]
+) -> str | None:
+    """Return the case of what a message answers, if that is in its own conversation."""
+    for name in _named(outcome):
+        place = places.get(name)
+        if place is not None and place.conversation_id == conversation_id:
+            return place.case_id
+    return None
+
+
+def _concerns_service(filed: Filed) -> bool:
+    """Tell whether the service gets to read it: no reactions, no choices for us."""
+    message = filed.outcome.message
+    chosen = filed.settled and filed.outcome.assignment.chosen
+    return not chosen and message.amendment is not Amendment.REACTION
+
+
+def _menu(filed: Filed) -> Menu | None:
+    """Return what the citizen is to choose from, if we ask."""
+    question, case = filed.outcome.assignment.question, filed.case
+    if question is None or case is None or case.status is not CaseStatus.WAITING:
+        return None
+    return question.menu if filed.new else None
 
 
 def _resolve_held(
@@ -409,76 +371,6 @@ def _resolve_held(
     event = Event(action=f"message.{action}", subject=message_id, actor=actor)
     audit.record(connection, event)
     return row
-
-
-def _thread_of(connection: Connection, case_id: str) -> tuple[Case, Any, str | None]:
-    """Return a case, its conversation, and the citizen's last message in it."""
-    row = connection.execute(
-        select(schema.cases).where(schema.cases.c.id == case_id)
-    ).one()
-    thread = connection.execute(
-        select(schema.conversation).where(
-            schema.conversation.c.id == row.conversation_id
-        )
-    ).one()
-    message = schema.message
-    quote = connection.execute(
-        select(message.c.external_id)
-        .where(message.c.case_id == case_id, message.c.author == Author.CITIZEN.value)
-        .order_by(message.c.id.desc())
-        .limit(1)
-    ).scalar_one_or_none()
-    return cases.from_row(row), thread, quote
-
-
-def _outbound_row(  # noqa: PLR0913 (one value a column)
-    connection: Connection,
-    channel: str,
-    text: str,
-    *,
-    conversation_id: str,
-    case_id: str | None,
-    references: tuple[str, ...],
-) -> dict[str, Any]:
-    at = now(connection)
-    body = {
-        "sender": "gateway:self",
-        "sender_name": "",
-        "aliases": (),
-        "text": text,
-        "location": None,
-        "references": references,
-        "automatic": True,
-        "flags": (),
-        "sent_at": at,
-    }
-    return {
-        "id": identity.new_id(),
-        "direction": Direction.OUT.value,
-        "author": Author.GATEWAY.value,
-        "state": MessageState.PROCESSED.value,
-        "reason": "",
-        "channel": channel,
-        "external_id": "",
-        "conversation_id": conversation_id,
-        "case_id": case_id,
-        "body": orjson.dumps(body).decode(),
-        "created_at": at,
-    }
-
-
-def _pending(message: Message) -> bool:
-    return any(a.state is AttachmentState.PENDING for a in message.attachments)
-
-
-def _enqueue_fetches(connection: Connection, said: Sequence[Message]) -> set[str]:
-    new = [
-        NewJob(queue=fetch_queue(each.channel), lane=each.id, subject=each.id)
-        for each in said
-        if _pending(each)
-    ]
-    jobs.enqueue(connection, new)
-    return {job.queue for job in new}
 
 
 def _store(connection: Connection, filed: Sequence[Filed]) -> None:

@@ -12,12 +12,15 @@ DOMAIN = "gateway"
 NEW_CASE = (
     "Thank you, your report is {number}. We are handing it to the office: {service}."
 )
+ASKED = "Thank you, your report is {number}.\n\n{question}"
+SETTLED = "Thank you. We are handing {number} to the office: {service}."
 HELD = "Thank you, we have received your message. A member of staff will read it."
 REJECTED = "Your message can't be accepted. {reason}"
 ANSWER = "Answer from {service} about {number}:\n\n{text}"
 NOT_CARRIED = (
     "(The office attached {count} file(s) that can't be sent here: ask for them.)"
 )
+POSITION = "Position: {latitude}, {longitude} {place}"
 LOST_ATTACHMENT = "attachment {name} could not be fetched"
 PENDING_ATTACHMENT = "attachment {name} has not arrived yet"
 

@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
-from gateway import identity, jobs
+from gateway import identity, jobs, rates
 from gateway.clock import Clock
 from gateway.errors import StaleClaim, StoreError
 from gateway.failpoints import hit
@@ -182,6 +182,7 @@ class Crew:
                 woken = await self.store.run(jobs.wake_due)
                 if ticks % 15 == 0:
                     woken += await self.store.run(jobs.recover)
+                    await self.store.run(rates.forget)
             except StoreError as error:
                 log.warning("tick_failed", error=str(error))
                 continue

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from small_city import small_city
+from small_city import Outside, small_city
 from sqlalchemy import Connection, Engine, event, text
 
+from gateway.channel import Rate
 from gateway.errors import DeliveryError
 from gateway.model import Item
 from gateway.store import schema
@@ -65,7 +66,8 @@ def looked_through(node: dict) -> Iterator[str]:
 
 async def test_every_row_is_reached_by_an_index(tmp_path, url, statements):
     """Texts, a repetition, files, a retry, receipts, an answer: no table is scanned."""
-    async with small_city(tmp_path, url=url) as city:
+    outside = Outside(rates=[Rate(per_second=1000, burst=9, each_recipient=True)])
+    async with small_city(tmp_path, url=url, outside=outside) as city:
         city.outside.files = {"f": [b"a file"]}
         city.outside.faults = [DeliveryError("busy", "no", retryable=True)]
         await city.say(text="una buca", files=["f"])

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection
 
 from gateway.app import Gateway
-from gateway.channel import Channel, ChannelType
+from gateway.channel import Channel, ChannelType, Rate
 from gateway.connector import Connector, ConnectorType
 from gateway.errors import DeliveryError
 from gateway.model import (
@@ -21,10 +21,13 @@ from gateway.model import (
     AddressChange,
     Amendment,
     Attachment,
+    DeliveryId,
+    Enclosure,
     Handover,
     Inbound,
     Item,
     ItemKind,
+    Manners,
     Message,
     MessageId,
     Original,
@@ -85,6 +88,7 @@ class Outside:
     faults: list[Exception] = field(default_factory=list)
     files: dict[str, list[bytes | Exception]] = field(default_factory=dict)
     grace: float = 0.0
+    rates: list[Rate] = field(default_factory=list)
 
 
 def in_hundreds(text: str) -> list[str]:
@@ -112,7 +116,9 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                     status=ReceiptStatus(said.text("status")),
                     at=inbound.original.received_at,
                     external_id=said.text("of"),
+                    delivery_id=DeliveryId(said.text_or("ours")) or None,
                     code=said.text_or("code"),
+                    retryable=said.flag("retryable"),
                 )
             return Message(
                 id=MessageId(inbound.id),
@@ -126,6 +132,7 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                 sent_at=inbound.original.received_at,
                 received_at=inbound.original.received_at,
                 text=said.text_or("text"),
+                choice=said.text_or("choice"),
                 amends=said.text_or("amends"),
                 amendment=(
                     Amendment(said.text("amendment")) if said.has("amends") else None
@@ -157,8 +164,14 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                 raise answer
             yield answer
 
+        def rates(self) -> list[Rate]:
+            return outside.rates
+
     class Album(Phone):
         sends_attachments = True
+
+        def carries(self, enclosure: Enclosure) -> bool:
+            return enclosure.name != "too large"
 
     class Office(Connector[Section]):
         semantics = Semantics.KEYED
@@ -178,8 +191,13 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
         @hookimpl
         def register_channels(self) -> list[ChannelType]:
             return [
-                ChannelType("phone", Section, Phone, in_hundreds),
-                ChannelType("album", Section, Album, files_apart=True),
+                ChannelType("phone", Section, Phone, Manners(split=in_hundreds)),
+                ChannelType(
+                    "album",
+                    Section,
+                    Album,
+                    Manners(files_apart=True, locations=True, menus=True),
+                ),
             ]
 
         @hookimpl

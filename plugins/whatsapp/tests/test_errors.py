@@ -13,9 +13,12 @@ from gateway_whatsapp.errors import (
 )
 
 RETRIED = {1, 2, 4, 80007, 130429, 131000, 131016, 131057, 133016}
-ACCOUNT = {0, 3, 10, 190, 368, 131005, 131031, 131037, 131042, 131044, 131045, 131064}
-RECIPIENT = {
-    *(131026, 131047, 131021, 131030, 131050, 131049, 131048, 131062),
+ACCOUNT = {
+    *(0, 3, 10, 190, 368, 131005, 131031, 131037, 131042, 131044, 131045, 131064),
+    131048,
+}
+CONTACT = {
+    *(131026, 131021, 131030, 131050, 131049, 131062),
     *(137000, 130472, 130497),
 }
 OURS = {
@@ -28,10 +31,11 @@ OURS = {
     ("action", "codes"),
     [
         (Action.RETRY, RETRIED),
-        (Action.SLOW, {131056}),
+        (Action.THROTTLE, {131056}),
+        (Action.TEMPLATE, {131047}),
         (Action.ACCOUNT, ACCOUNT),
-        (Action.RECIPIENT, RECIPIENT),
-        (Action.BUG, OURS),
+        (Action.CONTACT, CONTACT),
+        (Action.PERMANENT, OURS),
     ],
 )
 def test_every_documented_code_has_its_class(action, codes):

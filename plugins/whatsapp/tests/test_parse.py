@@ -421,6 +421,20 @@ def test_our_id_comes_back(read_changed):
 
 
 @pytest.mark.parametrize(
+    ("code", "retryable"),
+    [(131000, True), (131056, True), (131047, True), (131026, False), (77, False)],
+)
+def test_failed_may_be_worth_another_attempt(read_changed, code, retryable):
+    """As Meta's table says, also where only a status tells it."""
+    errors = [{"code": code, "title": "no"}]
+    receipt = read_changed(
+        "pywa_message_status__failed", lambda status, _: status.update(errors=errors)
+    )
+
+    assert retryable == receipt.retryable
+
+
+@pytest.mark.parametrize(
     ("errors", "code"),
     [
         ([], ""),

@@ -7,6 +7,7 @@ is a Cloud API to try it all with.
 from __future__ import annotations
 
 from gateway.channel import ChannelType
+from gateway.model import Manners
 from gateway.plugin import NoConfig, Plugin, hookimpl
 from gateway_whatsapp.channel import WhatsAppChannel
 from gateway_whatsapp.config import WhatsAppConfig
@@ -26,7 +27,6 @@ class WhatsAppPlugin(Plugin[NoConfig]):
                 "whatsapp",
                 WhatsAppConfig,
                 WhatsAppChannel,
-                split=split_text,
-                files_apart=True,
+                Manners(split=split_text, files_apart=True, locations=True, menus=True),
             )
         ]

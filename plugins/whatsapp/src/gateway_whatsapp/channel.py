@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.channel import Channel, RouteDef
+from gateway.channel import Channel, Rate, RouteDef
 from gateway.model import (
     AddressChange,
     Attachment,
@@ -33,6 +33,10 @@ from gateway_whatsapp.split import split
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 
+_AT_ONCE = 5
+"""Messages that may go at the same moment; more would only wait at Meta's door."""
+
+
 class WhatsAppChannel(Channel[WhatsAppConfig]):
     """Takes Meta's webhooks, answers by the Graph API."""
 
@@ -49,6 +53,11 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
             secret.get_secret_value().encode() for secret in config.app_secrets
         ]
         self._api = CloudApi(config, context.http, context.clock)
+
+    def rates(self) -> Iterable[Rate]:
+        """Return the number's rate and the pair rate (*Cloud API: throughput*)."""
+        yield Rate(per_second=self.config.messages_per_second, burst=_AT_ONCE)
+        yield Rate(per_second=1 / 6, burst=45, each_recipient=True)
 
     def routes(self) -> Iterable[RouteDef]:
         """Serve the webhook; its address is what you register at Meta."""
@@ -96,7 +105,10 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
             PayloadError: it can't be read; it is kept and shown to staff.
 
         """
-        return parse(inbound)
+        read = parse(inbound)
+        if isinstance(read, Receipt) and read.code:
+            self._api.told(read.code)
+        return read
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Send a text to a citizen.

@@ -77,7 +77,9 @@ class CloudApi:
             DeliveryError: not taken, or whether it was taken is unknown.
 
         """
-        if is_closed(outgoing, self._clock.now()):
+        if outgoing.last_code == _WINDOW_CLOSED or is_closed(
+            outgoing, self._clock.now()
+        ):
             return await self._post(outgoing, self._template(outgoing))
         body = await self._body(outgoing)
         try:
@@ -278,17 +280,25 @@ class CloudApi:
             method, url, headers=headers, allow_redirects=False, **options
         )
 
+    def told(self, code: str) -> None:
+        """Note what a failed status says about our account."""
+        if code.isascii() and code.isdecimal():
+            self._judge(Refusal(status=HTTPStatus.OK, code=int(code)))
+
     def _refused(self, response: aiohttp.ClientResponse, raw: bytes) -> Refusal:
         """Read a refusal, and what it says about our account."""
         refusal = _refusal(response, raw)
+        self._judge(refusal)
+        return refusal
+
+    def _judge(self, refusal: Refusal) -> None:
         rule = rule_of(refusal)
         if rule.action is Action.ACCOUNT:
             self.health = _down(rule.text)
         elif rule.action is Action.RETRY:
             self.health = Health(status=HealthStatus.DEGRADED, text=rule.text)
-        else:
+        elif refusal.status != HTTPStatus.OK:
             self._well()
-        return refusal
 
     def _well(self) -> None:
         self.health = Health(status=HealthStatus.OK)

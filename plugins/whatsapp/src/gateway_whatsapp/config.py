@@ -105,5 +105,8 @@ class WhatsAppConfig(Section):
     templates: Templates = Templates()
     """What is sent after 24 hours; without one, staff see what could not be sent."""
 
+    messages_per_second: Annotated[float, Field(gt=0, le=1000)] = 80.0
+    """What Meta lets the number send: 80, up to 1000, 20 beside the phone app."""
+
     timeout: Annotated[float, Field(gt=0, le=120)] = 20.0
     """Seconds that a request to the Graph API may take."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Literal
 
 from gateway.errors import AttachmentError, DeliveryError
 
@@ -21,10 +21,11 @@ class Action(Enum):
     """What a code asks for."""
 
     RETRY = "try again later"
-    SLOW = "too fast for one recipient: try again, ever later"
-    ACCOUNT = "our account or configuration is at fault"
-    RECIPIENT = "this recipient or content can't be served"
-    BUG = "our request is wrong"
+    THROTTLE = "try again later, and send less to this recipient until then"
+    TEMPLATE = "say it by a template"
+    CONTACT = "this recipient can't be reached so"
+    ACCOUNT = "our account or configuration is at fault: tell staff, health turns red"
+    PERMANENT = "our request is wrong, and would be again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Rule:
     text: str
 
 
-R, A, C, B = Action.RETRY, Action.ACCOUNT, Action.RECIPIENT, Action.BUG
+R, A, C, B = Action.RETRY, Action.ACCOUNT, Action.CONTACT, Action.PERMANENT
 
 RULES: Final[dict[int, Rule]] = {
     1: Rule(R, "Meta had an unknown fault"),
@@ -47,7 +48,7 @@ RULES: Final[dict[int, Rule]] = {
     131016: Rule(R, "Meta's service is overloaded"),
     131057: Rule(R, "the account is under maintenance"),
     133016: Rule(R, "too many registrations of the number: wait"),
-    131056: Rule(Action.SLOW, "too many messages to one recipient in a short time"),
+    131056: Rule(Action.THROTTLE, "too many messages to one recipient in a short time"),
     0: Rule(A, "the token was refused: make a new one"),
     3: Rule(A, "the app lacks a permission: see its capabilities at Meta"),
     10: Rule(A, "permission missing: grant whatsapp_business_messaging"),
@@ -63,14 +64,18 @@ RULES: Final[dict[int, Rule]] = {
     131026: Rule(
         C, "undeliverable: not on WhatsApp, old client, or terms not accepted"
     ),
-    131047: Rule(C, "more than 24 hours since the citizen wrote: set a template"),
+    131047: Rule(
+        Action.TEMPLATE, "more than 24 hours since the citizen wrote: set a template"
+    ),
     131021: Rule(C, "sender and recipient are the same number"),
     131030: Rule(
         C, "the number is still in test mode: allow the recipient, or go live"
     ),
     131050: Rule(C, "the citizen has stopped marketing messages"),
     131049: Rule(C, "Meta limits messages to this citizen: wait 24 hours"),
-    131048: Rule(C, "Meta limits the number: too many of its messages were blocked"),
+    131048: Rule(
+        A, "Meta limits the number: citizens blocked too many of its messages"
+    ),
     131062: Rule(C, "this kind of message can't go to a user id without a number"),
     137000: Rule(C, "the citizen's identity key has changed"),
     130472: Rule(C, "the citizen is part of an experiment of Meta's"),
@@ -122,12 +127,26 @@ def rule_of(refusal: Refusal) -> Rule:
     if code is None or refusal.status in _DENIED:
         # No Graph error: something between us and Meta answered.
         return Rule(Action.ACCOUNT, text)
-    return Rule(Action.BUG, f"{text} with an error we don't know")
+    return Rule(Action.PERMANENT, f"{text} with an error we don't know")
 
 
 _BUSY = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS}
 _DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _FAULT = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+_AGAIN = {Action.RETRY, Action.THROTTLE, Action.ACCOUNT}
+_THROUGHPUT = {4, 80007, 130429}
+"""Codes that say that the number or the app as a whole is too fast."""
+
+
+def may_retry(code: str) -> bool:
+    """Tell whether a delivery that a status reports as failed may be sent once more.
+
+    A template, where one is set, says what could not be said without.
+    """
+    rule = RULES.get(int(code)) if code.isascii() and code.isdecimal() else None
+    return rule is not None and rule.action in {*_AGAIN, Action.TEMPLATE}
 
 
 def name_of(refusal: Refusal) -> str:
@@ -144,31 +163,36 @@ def delivery_error(
     the message was taken, if we were ``sending`` one and not just uploading a file.
     """
     rule = rule_of(refusal)
-    again = rule.action in {Action.RETRY, Action.SLOW, Action.ACCOUNT}
     return DeliveryError(
         name_of(refusal),
         rule.text,
-        retryable=again,
+        retryable=rule.action in _AGAIN,
         unknown=sending and refusal.code is None and refusal.status >= _FAULT,
         account=rule.action is Action.ACCOUNT,
         retry_after=_pause(refusal, rule, attempt),
+        too_fast=_too_fast(refusal, rule),
     )
 
 
 def attachment_error(refusal: Refusal) -> AttachmentError:
     """Return a refused look-up of a file as data."""
     rule = rule_of(refusal)
-    again = rule.action in {Action.RETRY, Action.SLOW, Action.ACCOUNT}
     return AttachmentError(
         name_of(refusal),
         rule.text,
-        retryable=again,
+        retryable=rule.action in _AGAIN,
         retry_after=refusal.retry_after,
     )
 
 
+def _too_fast(refusal: Refusal, rule: Rule) -> Literal["", "recipient", "target"]:
+    if rule.action is Action.THROTTLE:
+        return "recipient"
+    return "target" if refusal.code in _THROUGHPUT else ""
+
+
 def _pause(refusal: Refusal, rule: Rule, attempt: int) -> float | None:
     """Return seconds to wait: for a pair limit, Meta asks for 4^n."""
-    if refusal.retry_after is None and rule.action is Action.SLOW:
+    if refusal.retry_after is None and rule.action is Action.THROTTLE:
         return min(4.0 ** min(attempt, 8), _LONGEST_PAUSE)
     return refusal.retry_after

@@ -24,6 +24,7 @@ from gateway.model import (
 )
 from gateway.payload import Payload
 from gateway_whatsapp.content import clean, optional, read_content
+from gateway_whatsapp.errors import may_retry
 from gateway_whatsapp.people import SCHEME, find_change, find_person, is_bsuid
 
 _LONGEST_NOTE = 500
@@ -111,6 +112,7 @@ def read_status(status: Payload, received_at: datetime) -> Receipt:
         delivery_id=_delivery_id(optional(status, "biz_opaque_callback_data")),
         code=code,
         text=text,
+        retryable=may_retry(code),
     )
 
 

@@ -1,0 +1,183 @@
+"""Services' answers: recorded, and passed on to the citizen they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from gateway import audit, cases, errands, jobs, messages, outbox, texts
+from gateway.city import City
+from gateway.jobs import Claim
+from gateway.messages import Said
+from gateway.model import Author, Case, Event, Location, Message, MessageState
+from gateway.outbox import NewDelivery, Referred
+from gateway.receipts import CHANNEL
+from gateway.store import schema
+from gateway.store.units import now
+
+_MAP = "https://www.openstreetmap.org/?mlat={0}&mlon={1}#map=18/{0}/{1}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A service's answer, and the delivery it refers to.
+
+    ``state`` is HELD if it must not reach the citizen by itself.
+    """
+
+    claim: Claim
+    message: Message
+    referred: Referred
+    state: MessageState
+    reason: str
+
+
+def record(
+    connection: Connection, answers: Sequence[Answer], city: City
+) -> list[set[str]]:
+    """Record answers and send them to the citizens they are for.
+
+    Raises:
+        StaleClaim: one of the claims no longer holds.
+
+    """
+    jobs.finish(connection, [answer.claim for answer in answers])
+    queues = [_record(connection, answer, city) for answer in answers]
+    fetches = errands.enqueue(connection, [answer.message for answer in answers])
+    return [each | fetches for each in queues]
+
+
+def _record(connection: Connection, answer: Answer, city: City) -> set[str]:
+    row = messages.inbound_row(
+        answer.message,
+        author=Author.SERVICE,
+        state=answer.state,
+        reason=answer.reason,
+        conversation_id=answer.referred.conversation_id,
+        case_id=answer.referred.case_id,
+    )
+    messages.store(connection, [row], [answer.message])
+    audit.record(
+        connection,
+        Event(
+            action=f"answer.{answer.state.value}",
+            subject=answer.message.id,
+            actor=answer.referred.target,
+            data={"case": answer.referred.case_id, "reason": answer.reason},
+        ),
+    )
+    if answer.state is not MessageState.PROCESSED:
+        return set()
+    return forward(connection, answer.message, str(answer.referred.case_id), city)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One message of an answer; ``brings`` its files, or the one of its purpose."""
+
+    purpose: str
+    text: str = ""
+    location: Location | None = None
+    brings: bool = False
+
+
+def forward(
+    connection: Connection, message: Message, case_id: str, city: City
+) -> set[str]:
+    """Send the citizen an answer, on the citizen's own channel.
+
+    It may be several messages, each delivered by itself: the first answers the
+    citizen's message.
+    """
+    cases.mark_answered(connection, [case_id])
+    case, thread, quote = _thread_of(connection, case_id)
+    parts = list(_parts(message, case, thread.channel, city))
+    rows = [
+        messages.outbound_row(
+            Said(
+                channel=thread.channel,
+                text=part.text,
+                location=part.location,
+                conversation_id=thread.id,
+                case_id=case.id,
+                references=(quote,) if quote else (),
+            ),
+            now(connection),
+        )
+        for part in parts
+    ]
+    messages.store(connection, rows)
+    due_at = errands.due(connection, message, city.wait_for_attachments)
+    deliveries = [
+        NewDelivery(
+            message_id=row["id"],
+            target=f"{CHANNEL}:{thread.channel}",
+            purpose=part.purpose,
+            recipient=thread.reply_to,
+            lane=thread.id,
+            case_id=case.id,
+            quote=quote if number == 0 else None,
+            source_id=message.id if part.brings else None,
+            due_at=due_at if part.brings else None,
+        )
+        for number, (row, part) in enumerate(zip(rows, parts, strict=True))
+    ]
+    return outbox.enqueue(connection, deliveries)
+
+
+def _parts(message: Message, case: Case, channel: str, city: City) -> Iterator[_Part]:
+    """Cut an answer into what the channel takes as one message each."""
+    manners = city.manners_of(channel)
+    place = message.location
+    said = message.text
+    if place is not None and not manners.locations:
+        said = "\n\n".join(filter(None, [said, _written(place, city)]))
+    text = city.texts.say(
+        texts.ANSWER,
+        service=city.services.get(case.service, case.service),
+        number=case.number,
+        text=said,
+    )
+    *first, last = manners.split(text)
+    for each in first:
+        yield _Part(purpose="answer", text=each)
+    yield _Part(purpose="answer", text=last, brings=not manners.files_apart)
+    if place is not None and manners.locations:
+        yield _Part(purpose=outbox.LOCATION, location=place)
+    if manners.files_apart:
+        for position in range(len(message.attachments)):
+            yield _Part(purpose=outbox.enclosure(position), brings=True)
+
+
+def _written(place: Location, city: City) -> str:
+    """Write a point down, for channels that can't show a map."""
+    position = city.texts.say(
+        texts.POSITION,
+        latitude=place.latitude,
+        longitude=place.longitude,
+        place=", ".join(filter(None, [place.name, place.address])),
+    )
+    return f"{position.strip()}\n{_MAP.format(place.latitude, place.longitude)}"
+
+
+def _thread_of(connection: Connection, case_id: str) -> tuple[Case, Any, str | None]:
+    """Return a case, its conversation, and the citizen's last message in it."""
+    row = connection.execute(
+        select(schema.cases).where(schema.cases.c.id == case_id)
+    ).one()
+    thread = connection.execute(
+        select(schema.conversation).where(
+            schema.conversation.c.id == row.conversation_id
+        )
+    ).one()
+    message = schema.message
+    quote = connection.execute(
+        select(message.c.external_id)
+        .where(message.c.case_id == case_id, message.c.author == Author.CITIZEN.value)
+        .order_by(message.c.id.desc())
+        .limit(1)
+    ).scalar_one_or_none()
+    return cases.from_row(row), thread, quote

@@ -1,0 +1,28 @@
+"""What the record needs to know of the city's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from gateway.cases import Numbering
+from gateway.model import ChannelId, Manners, ServiceId
+from gateway.texts import Texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class City:
+    """Texts, services, how cases are numbered, and the manners of each channel."""
+
+    texts: Texts
+    services: Mapping[ServiceId, str]
+    numbering: Numbering
+    join: timedelta
+    acknowledge: bool
+    wait_for_attachments: timedelta
+    manners: Mapping[ChannelId, Manners] = field(default_factory=dict)
+
+    def manners_of(self, channel: str) -> Manners:
+        """Return a channel's manners; plain ones if it is not configured any more."""
+        return self.manners.get(ChannelId(channel), Manners())

@@ -1,0 +1,205 @@
+"""What the other side says about our deliveries; states only ever go forward.
+
+A receipt may come before our own record of the send: it is kept, and applied then. One
+that says *failed* may ask for another attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, false, func, insert, or_, select, update
+
+from gateway import audit, identity, jobs
+from gateway.jobs import NewJob
+from gateway.model import DeliveryState, Event, Receipt, ReceiptStatus
+from gateway.store import schema
+from gateway.store.prepared import Insertion
+from gateway.store.units import now
+
+SERVICE: Final = "service"
+CHANNEL: Final = "channel"
+
+RANK: Final = {
+    DeliveryState.PENDING: 0,
+    DeliveryState.SENDING: 0,
+    DeliveryState.UNKNOWN: 0,
+    DeliveryState.DEAD: 0,
+    DeliveryState.SENT: 1,
+    DeliveryState.FAILED: 2,
+    DeliveryState.DELIVERED: 3,
+    DeliveryState.READ: 4,
+}
+STATE_OF: Final = {
+    ReceiptStatus.SENT: DeliveryState.SENT,
+    ReceiptStatus.DELIVERED: DeliveryState.DELIVERED,
+    ReceiptStatus.READ: DeliveryState.READ,
+    ReceiptStatus.FAILED: DeliveryState.FAILED,
+}
+MOST_FAILURES: Final = 4
+"""How often the other side may report a failure before a delivery is given up."""
+
+_FIRST_PAUSE = timedelta(seconds=30)
+_INSERT = Insertion(schema.receipt)
+
+
+def queue_of(target: str) -> str:
+    """Name the queue of a target: each has its own, so none waits for another."""
+    return f"deliver:{target}"
+
+
+def store(connection: Connection, pairs: Sequence[tuple[Receipt, str | None]]) -> None:
+    """Keep receipts, each with the delivery that it is about, if we know which."""
+    rows = [
+        {
+            "id": identity.new_id(),
+            "delivery_id": delivery_id,
+            "external_id": receipt.external_id,
+            "status": receipt.status.value,
+            "at": receipt.at,
+            "code": receipt.code,
+            "reason": receipt.text,
+        }
+        for receipt, delivery_id in pairs
+    ]
+    _INSERT.execute(connection, rows)
+
+
+def apply(connection: Connection, receipts: Sequence[Receipt]) -> list[None]:
+    """Record what the other side says, and draw the conclusions."""
+    for receipt in receipts:
+        delivery_id = _find(connection, receipt)
+        outdated = delivery_id is not None and _is_outdated(connection, receipt)
+        store(connection, [(receipt, delivery_id)])
+        if delivery_id is not None and not outdated:
+            _advance(
+                connection,
+                delivery_id,
+                receipt.status,
+                receipt.code,
+                again=receipt.retryable,
+            )
+    return [None] * len(receipts)
+
+
+def apply_early(connection: Connection, ids: Mapping[str, str]) -> None:
+    """Apply what came before our own record: foreign ids → deliveries."""
+    if not ids:
+        return
+    table = schema.receipt
+    early = connection.execute(
+        select(table).where(table.c.external_id.in_(ids), table.c.delivery_id.is_(None))
+    ).all()
+    for row in early:
+        delivery_id = ids[row.external_id]
+        connection.execute(
+            update(table).where(table.c.id == row.id).values(delivery_id=delivery_id)
+        )
+        _advance(connection, delivery_id, ReceiptStatus(row.status), row.code)
+
+
+def _find(connection: Connection, receipt: Receipt) -> str | None:
+    table = schema.delivery
+    names = (
+        (table.c.id, receipt.delivery_id),
+        (table.c.external_id, receipt.external_id),
+    )
+    conditions = [column == name for column, name in names if name]
+    found = connection.execute(select(table.c.id).where(or_(false(), *conditions)))
+    return found.scalars().first()
+
+
+def _is_outdated(connection: Connection, receipt: Receipt) -> bool:
+    """Tell whether this is about an attempt that is known to have failed since."""
+    if receipt.status is not ReceiptStatus.SENT or not receipt.external_id:
+        return False
+    table = schema.receipt
+    failed = select(table.c.id).where(
+        table.c.external_id == receipt.external_id,
+        table.c.status == ReceiptStatus.FAILED.value,
+    )
+    return connection.execute(failed).first() is not None
+
+
+def _advance(
+    connection: Connection,
+    delivery_id: str,
+    status: ReceiptStatus,
+    code: str,
+    *,
+    again: bool = False,
+) -> None:
+    """Move a delivery forward; what was unknown is resolved, its retry cancelled."""
+    table = schema.delivery
+    row = connection.execute(
+        select(table).where(table.c.id == delivery_id).with_for_update()
+    ).one()
+    before, after = DeliveryState(row.state), STATE_OF[status]
+    if RANK[after] <= RANK[before]:
+        return
+    connection.execute(
+        update(table)
+        .where(table.c.id == delivery_id)
+        .values(state=after.value, code=code)
+    )
+    if RANK[before] == 0:
+        jobs.cancel(connection, delivery_id)
+    audit.record(
+        connection,
+        Event(
+            action=f"delivery.{after.value}",
+            subject=row.message_id,
+            actor=row.target,
+            data={"delivery": delivery_id, "code": code},
+        ),
+    )
+    if after is DeliveryState.FAILED:
+        _failed(connection, row, code, again=again)
+
+
+def _failed(connection: Connection, row: Row[Any], code: str, *, again: bool) -> None:
+    """Try a failed delivery again, some times, or show it to staff."""
+    message, receipt = schema.message, schema.receipt
+    lane = (
+        connection.execute(
+            select(message.c.conversation_id).where(message.c.id == row.message_id)
+        ).scalar_one()
+        or row.id
+    )
+    failures = connection.execute(
+        select(func.count()).where(
+            receipt.c.delivery_id == row.id,
+            receipt.c.status == ReceiptStatus.FAILED.value,
+        )
+    ).scalar_one()
+    if again and failures < MOST_FAILURES:
+        _enqueue_again(connection, row, lane, failures)
+        return
+    connection.execute(
+        insert(schema.dead_letter).values(
+            id=identity.new_id(),
+            queue=queue_of(row.target),
+            lane=lane,
+            subject=row.id,
+            code=code or "failed",
+            reason="the other side reports that it could not deliver",
+            attempts=failures,
+            died_at=now(connection),
+        )
+    )
+
+
+def _enqueue_again(
+    connection: Connection, row: Row[Any], lane: str, failures: int
+) -> None:
+    table = schema.delivery
+    connection.execute(
+        update(table)
+        .where(table.c.id == row.id)
+        .values(state=DeliveryState.PENDING.value, external_id=None)
+    )
+    due_at = now(connection) + _FIRST_PAUSE * 4 ** (failures - 1)
+    job = NewJob(queue=queue_of(row.target), lane=lane, subject=row.id, due_at=due_at)
+    jobs.enqueue(connection, [job])
