@@ -114,6 +114,37 @@ async def test_statuses_come_back(reach, serve, sim, outgoing, inbox):
     assert {DELIVERY} == {status["biz_opaque_callback_data"] for status in statuses}
 
 
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("answer", "answer", True),
+        ("answer", "notice", False),
+        ("notice", "notice", True),
+        ("never", "answer", False),
+    ],
+    ids=str,
+)
+async def test_read_marks(reach, serve, sim, outgoing, case):
+    """The citizen sees that it was read, and that somebody writes, before it comes."""
+    setting, purpose, marked = case
+    channel = reach(read_marks=setting)
+    sim.webhook_url = await serve(channel)
+    said = sim.text("393290000000", "C'è una buca")
+    await sim.webhook(said)
+    wamid = said["entry"][0]["changes"][0]["value"]["messages"][0]["id"]
+    await channel.send(outgoing(purpose=purpose, quote=wamid))
+
+    outcomes = [attempt.outcome for attempt in sim.attempts]
+    assert (["marked as read"] if marked else []) + ["accepted"] == outcomes
+
+
+async def test_read_mark_that_fails_keeps_nothing_back(reach, sim, outgoing):
+    """It is only a courtesy."""
+    await reach().send(outgoing(purpose="answer", quote="wamid.never-seen"))
+
+    assert 1 == len(sim.sent)
+
+
 OK, DEGRADED, DOWN = HealthStatus.OK, HealthStatus.DEGRADED, HealthStatus.DOWN
 
 
@@ -599,7 +630,7 @@ async def test_file_after_24_hours_waits_for_staff(reach, sim, enclosing):
     outgoing = enclosing(
         CONTENT, "image/jpeg", purpose="enclosure:0", last_inbound_at=last
     )
-    with pytest.raises(DeliveryError, match="files have none"):
+    with pytest.raises(DeliveryError, match="files and positions"):
         await reach(templates=TEMPLATES).send(outgoing)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
-from gateway_whatsapp.render import LONGEST_TEXT, render, split_text
-from hypothesis import given
-from hypothesis import strategies as st
+from gateway_whatsapp.render import carries, render
 
 from gateway.errors import DeliveryError
-from gateway.model import Address
+from gateway.model import Address, Enclosure, Location
 
 
 def test_text_carries_our_id_and_the_quote(outgoing):
@@ -71,23 +72,43 @@ def test_what_can_not_be_sent(outgoing, changes, code):
     )
 
 
-@given(st.lists(st.text(min_size=1, max_size=3_000), max_size=8).map(". ".join))
-def test_long_text_becomes_messages_that_fit(text):
-    """Nothing is lost but white space at the seams, and there is room for notes."""
-    parts = split_text(text)
-
-    assert all(len(part) <= LONGEST_TEXT - 500 for part in parts)
-    assert _letters(text) == _letters("".join(parts))
+PLACE = Location(latitude=39.21, longitude=9.11, name="Comune", address="Via Roma")
 
 
-def _letters(text: str) -> str:
-    return "".join(text.split())
+def test_position(outgoing):
+    """An office's point on the map is one for the citizen."""
+    body = render(outgoing(text="", location=PLACE))
+
+    assert "location" == body["type"]
+    assert {
+        "latitude": 39.21,
+        "longitude": 9.11,
+        "name": "Comune",
+        "address": "Via Roma",
+    } == body["location"]
 
 
-def test_long_text_is_cut_where_a_sentence_ends():
-    """As a person would cut it."""
-    sentence = "La buca in via Dante sarà riparata lunedì mattina. "
-    parts = split_text(sentence * 150)
+def test_position_with_an_address_only(outgoing):
+    """WhatsApp shows an address below a name only: it becomes the name."""
+    place = replace(PLACE, name="")
 
-    assert 3 == len(parts)
-    assert all(part.endswith("mattina.") for part in parts)
+    assert "Via Roma" == render(outgoing(text="", location=place))["location"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("media_type", "size", "expected"),
+    [
+        ("image/jpeg", 5 * 2**20, True),
+        ("image/jpeg", 5 * 2**20 + 1, False),
+        ("application/pdf", 10, True),
+        ("application/zip", 10, False),
+        ("image/heic", 10, False),
+    ],
+)
+def test_files_that_can_be_sent(media_type, size, expected):
+    """Of the others the citizen reads that they are there."""
+    file = Enclosure(
+        name="f", media_type=media_type, size=size, sha256="", path=Path("f")
+    )
+
+    assert expected == carries(file)

@@ -11,7 +11,7 @@ from gateway.model import Manners
 from gateway.plugin import NoConfig, Plugin, hookimpl
 from gateway_whatsapp.channel import WhatsAppChannel
 from gateway_whatsapp.config import WhatsAppConfig
-from gateway_whatsapp.render import split_text
+from gateway_whatsapp.formatting import split_text
 
 __all__ = ["WhatsAppChannel", "WhatsAppConfig", "WhatsAppPlugin"]
 

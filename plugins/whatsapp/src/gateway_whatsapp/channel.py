@@ -14,6 +14,7 @@ from gateway.model import (
     AddressChange,
     Attachment,
     ChannelId,
+    Enclosure,
     Health,
     Inbound,
     Message,
@@ -27,6 +28,7 @@ from gateway_whatsapp import signature
 from gateway_whatsapp.client import CloudApi
 from gateway_whatsapp.config import WhatsAppConfig
 from gateway_whatsapp.parse import parse
+from gateway_whatsapp.render import carries
 from gateway_whatsapp.split import split
 
 # Only a plain word is echoed: whoever asks can't make us say anything else.
@@ -110,8 +112,12 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
             self._api.told(read.code)
         return read
 
+    def carries(self, enclosure: Enclosure) -> bool:
+        """Tell whether Meta takes a file."""
+        return carries(enclosure)
+
     async def send(self, outgoing: Outgoing) -> Receipt:
-        """Send a text to a citizen.
+        """Send a text, a menu, a position or a file to a citizen.
 
         Raises:
             DeliveryError: not taken, or whether it was taken is unknown.

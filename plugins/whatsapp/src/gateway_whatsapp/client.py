@@ -8,9 +8,10 @@ key: a time-out after sending leaves the outcome unknown, and a status that carr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 from yarl import URL
@@ -40,6 +41,7 @@ from gateway_whatsapp.render import (
     media_kind,
     render,
     render_media,
+    render_read,
     render_template,
 )
 
@@ -48,6 +50,11 @@ _OCTETS_PER_SECOND = 100_000
 """The slowest line on which a file may be uploaded in time."""
 _LONGEST_PAUSE = 24 * 3600
 _WINDOW_CLOSED = "131047"
+_MARKED: Final[dict[str, set[str]]] = {
+    "answer": {"answer"},
+    "notice": {"answer", "notice", "rejection"},
+    "never": set(),
+}
 _GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _EXPIRED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, *_GONE}
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
@@ -69,7 +76,7 @@ class CloudApi:
         self.health = Health(status=HealthStatus.OK, text="not used yet")
 
     async def send(self, outgoing: Outgoing) -> Receipt:
-        """Send a text or a file, or a template once Meta takes nothing else.
+        """Send something, as a template once Meta takes nothing else.
 
         Returns Meta's id of it.
 
@@ -81,6 +88,7 @@ class CloudApi:
             outgoing, self._clock.now()
         ):
             return await self._post(outgoing, self._template(outgoing))
+        await self._mark_read(outgoing)
         body = await self._body(outgoing)
         try:
             return await self._post(outgoing, body)
@@ -89,6 +97,20 @@ class CloudApi:
                 raise
         # Meta counts from its own clock.
         return await self._post(outgoing, self._template(outgoing))
+
+    async def _mark_read(self, outgoing: Outgoing) -> None:
+        """Show the citizen that what we answer was read, and that we are writing.
+
+        Only a courtesy: whatever goes wrong, the answer goes out.
+        """
+        marks = _MARKED[self._config.read_marks]
+        if outgoing.quote is None or outgoing.purpose not in marks:
+            return
+        body = render_read(outgoing.quote)
+        url = URL(f"{self._number}/messages")
+        with contextlib.suppress(*_BROKEN):
+            async with await self._request("POST", url, json=body) as response:
+                await response.read()
 
     async def _body(self, outgoing: Outgoing) -> dict[str, Any]:
         if not outgoing.enclosures:

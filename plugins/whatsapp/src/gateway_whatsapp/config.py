@@ -6,7 +6,7 @@ The core has replaced ``{ env = "NAME" }`` by a `SecretStr` before validation.
 from __future__ import annotations
 
 from string import Formatter
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 from yarl import URL
@@ -78,6 +78,9 @@ class Templates(Section):
     rejection: Template | None = None
     """That a message is not accepted, and why."""
 
+    campaign: Template | None = None
+    """A notice to many citizens (``gateway campaign``); it has no number."""
+
 
 class WhatsAppConfig(Section):
     """``[channels.<id>] type = "whatsapp"``: one WhatsApp Business number."""
@@ -107,6 +110,10 @@ class WhatsAppConfig(Section):
 
     messages_per_second: Annotated[float, Field(gt=0, le=1000)] = 80.0
     """What Meta lets the number send: 80, up to 1000, 20 beside the phone app."""
+
+    read_marks: Literal["answer", "notice", "never"] = "answer"
+    """What shows the citizen that their message was read: the office's answer, or
+    already our notice."""
 
     timeout: Annotated[float, Field(gt=0, le=120)] = 20.0
     """Seconds that a request to the Graph API may take."""

@@ -5,31 +5,16 @@ Sources: Meta, *Cloud API: text messages, media messages, templates*.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from semantic_text_splitter import TextSplitter
-
 from gateway.errors import DeliveryError
-from gateway.model import Enclosure, Outgoing
+from gateway.model import Enclosure, Location, Outgoing
 from gateway_whatsapp.config import Templates
+from gateway_whatsapp.formatting import LONGEST_TEXT
+from gateway_whatsapp.menus import render_menu, written_out
 from gateway_whatsapp.people import SCHEME, is_bsuid
-
-LONGEST_TEXT = 4096
-"""Characters of a text message at most."""
-
-_ROOM_FOR_NOTES = 596
-"""What the gateway may add to a text: which attachments are missing, say."""
-
-_SPLITTER = TextSplitter(LONGEST_TEXT - _ROOM_FOR_NOTES)
-
-
-def split_text(text: str) -> list[str]:
-    """Return the messages that a text is sent as: cut at paragraphs, then sentences."""
-    if len(text) <= LONGEST_TEXT - _ROOM_FOR_NOTES:
-        return [text]
-    return _SPLITTER.chunks(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +89,30 @@ def render_media(outgoing: Outgoing, media_id: str) -> dict[str, Any]:
     return {**_envelope(outgoing), "type": kind, kind: media}
 
 
+def carries(enclosure: Enclosure) -> bool:
+    """Tell whether a file can be sent."""
+    try:
+        media_kind(enclosure)
+    except DeliveryError:
+        return False
+    return True
+
+
 def render(outgoing: Outgoing) -> dict[str, Any]:
-    """Return the body of a text; the same at every attempt.
+    """Return the body of a text, a menu or a position; the same at every attempt.
 
     Raises:
         DeliveryError: no WhatsApp address, or the text is too long.
 
     """
+    if outgoing.location is not None and not outgoing.text:
+        place = _location(outgoing.location)
+        return {**_envelope(outgoing), "type": "location", "location": place}
+    if outgoing.menu is not None:
+        menu = render_menu(outgoing.text, outgoing.menu)
+        if menu is not None:
+            return {**_envelope(outgoing), "type": "interactive", "interactive": menu}
+        outgoing = replace(outgoing, text=written_out(outgoing.text, outgoing.menu))
     if len(outgoing.text) > LONGEST_TEXT:
         text = f"WhatsApp takes {LONGEST_TEXT} characters: shorten the text"
         raise DeliveryError("text_too_long", text, retryable=False)
@@ -118,10 +120,22 @@ def render(outgoing: Outgoing) -> dict[str, Any]:
     return {**_envelope(outgoing), "type": "text", "text": text_object}
 
 
+def _location(place: Location) -> dict[str, Any]:
+    """Return the object ``location``; an address is shown only below a name."""
+    name = place.name or place.address
+    return {
+        "latitude": place.latitude,
+        "longitude": place.longitude,
+        **({"name": name} if name else {}),
+        **({"address": place.address} if place.name and place.address else {}),
+    }
+
+
 WINDOW: Final = timedelta(hours=24) - timedelta(minutes=5)
 """How long after the citizen's last message anything may be said, less some doubt."""
 
 _LONGEST_PARAMETER = 1024
+_NONE = "files and positions can't be sent: retry when they write again"
 
 
 def is_closed(outgoing: Outgoing, now: datetime) -> bool:
@@ -139,11 +153,9 @@ def render_template(outgoing: Outgoing, templates: Templates) -> dict[str, Any]:
     """
     template = getattr(templates, outgoing.purpose, None)
     if template is None:
-        way = f"set templates.{outgoing.purpose} and retry"
-        text = (
-            "more than 24 hours since the citizen wrote, Meta takes templates only:"
-            f" {'files have none' if outgoing.enclosures else way}"
-        )
+        known = outgoing.purpose in Templates.model_fields
+        way = f"set templates.{outgoing.purpose} and retry" if known else _NONE
+        text = f"more than 24 hours since the citizen wrote, {way}"
         raise DeliveryError("needs_template", text, retryable=False)
     values = {"number": outgoing.case_number, "text": " ".join(outgoing.text.split())}
     filled = [parameter.format(**values) for parameter in template.parameters]
@@ -160,6 +172,19 @@ def render_template(outgoing: Outgoing, templates: Templates) -> dict[str, Any]:
     body = {**_envelope(outgoing), "type": "template", "template": said}
     body.pop("context", None)
     return body
+
+
+def render_read(wamid: str) -> dict[str, Any]:
+    """Return the body that marks a message as read and shows that we are typing.
+
+    Source: Meta, *Typing indicators*; it ends with our message, or after 25 seconds.
+    """
+    return {
+        "messaging_product": "whatsapp",
+        "status": "read",
+        "message_id": wamid,
+        "typing_indicator": {"type": "text"},
+    }
 
 
 def _envelope(outgoing: Outgoing) -> dict[str, Any]:
