@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import audit, cases, configuration, daemon, dead_letters, messages
+from gateway.cli import (
+    audit,
+    campaigns,
+    cases,
+    configuration,
+    daemon,
+    dead_letters,
+    messages,
+)
 from gateway.cli.output import EXIT_FAILED, complain
 from gateway.errors import GatewayError
 
@@ -34,6 +42,7 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )(daemon.demo)
 app.command()(messages.replay)
+app.command()(campaigns.campaign)
 app.add_typer(messages.app, name="messages")
 app.add_typer(cases.app, name="cases")
 app.add_typer(dead_letters.app, name="dead-letters")

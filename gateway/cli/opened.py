@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +31,15 @@ def write(config: Path, work: Callable[[Setup], Work[T]]) -> T:
     """Run a unit of work; a running daemon sees the result at its next poll."""
     setup = set_up(config)
     return _with_store(setup, lambda store: store.run(work(setup)))
+
+
+def write_each(config: Path, works: Sequence[Work[T]]) -> list[T]:
+    """Run units of work one after the other, on a database opened once."""
+
+    async def run(store: Store) -> list[T]:
+        return [await store.run(work) for work in works]
+
+    return _with_store(set_up(config), run)
 
 
 def _with_store(setup: Setup, use: Callable[[Store], Awaitable[T]]) -> T:

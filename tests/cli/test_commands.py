@@ -228,3 +228,31 @@ async def test_replay_shows_what_new_rules_would_do(town: Town):
         ("processed urp", "processed strade"),
     } == {(row["then"], row["now"]) for row in differences}
     assert 4 == len(town.arrived)
+
+
+async def test_campaign_reaches_who_has_written(town: Town):
+    """Each once, also if the command is run twice; the others are counted."""
+    for sender in ("anna", "bea"):
+        await town.say(sender, text="una buca")
+    await town.until(lambda: 4 == len(town.arrived))
+    (town.folder / "text").write_text("Domani il mercato è chiuso.\n")
+    (town.folder / "to").write_text("probe:anna\nprobe:bea\n\nprobe:carla\n")
+    words = ("campaign", "--channel", "probe", "--text", "text", "--to", "to", "--yes")
+    printed = await town.command(*words)
+    await town.until(lambda: 6 == len(town.arrived))
+
+    assert "2 citizens\n1 addresses have never written" in printed
+    assert "2 notices are on their way" in printed
+    assert "0 notices are on their way" in await town.command(*words)
+
+
+async def test_campaign_that_can_not_be(town: Town):
+    """No such channel, no address, no text: told before anything is sent."""
+    (town.folder / "text").write_text("")
+    (town.folder / "to").write_text("anna\n")
+    words = ("--text", "text", "--to", "to", "--yes")
+
+    await town.command("campaign", "--channel", "fax", *words, code=1)
+    await town.command("campaign", "--channel", "probe", *words, code=1)
+    (town.folder / "text").write_text("Avviso")
+    await town.command("campaign", "--channel", "probe", *words, code=2)
