@@ -31,6 +31,7 @@ from gateway.courier import Courier, Target
 from gateway.errands import fetch_queue
 from gateway.errors import CannotListen
 from gateway.fetch import Fetcher, claim_errands
+from gateway.files import StoredFiles
 from gateway.host import PluginHost
 from gateway.inbox import DiskGate, Inbox
 from gateway.metrics import Metrics
@@ -201,6 +202,7 @@ class Gateway:
             config=section,
             http=self.http,
             inbox=self.inbox,
+            files=StoredFiles(self.store, self.channels, self.attachments),
             state=StoredState(self.store, scope or name),
             clock=self._clock,
             log=structlog.get_logger().bind(plugin=name),

@@ -86,7 +86,9 @@ class Fetcher:
             if attachment.state is not AttachmentState.PENDING:
                 continue
             try:
-                fetched[position] = await self._one(errand.original, attachment)
+                fetched[position] = await fetch_one(
+                    self._fetch, self._attachments, errand.original, attachment
+                )
             except AttachmentError as error:
                 if self._hopeless(errand, error):
                     fetched[position] = replace(
@@ -96,26 +98,6 @@ class Fetcher:
                     wait = self._crew.delay(errand.claim.attempt, error.retry_after)
                     delay = max(delay or wait, wait)
         await self._record(errand, fetched, delay)
-
-    async def _one(self, original: Original, attachment: Attachment) -> Attachment:
-        try:
-            chunks = self._fetch(original, attachment)
-            stored = await self._attachments.put(
-                chunks, claimed_digest=attachment.digest
-            )
-        except AttachmentError:
-            raise
-        except Exception as error:
-            log.exception("fetch_failed", channel=original.channel)
-            code = type(error).__name__
-            raise AttachmentError(code, "failed", retryable=True) from error
-        return replace(
-            attachment,
-            state=AttachmentState.STORED,
-            sha256=stored.sha256,
-            size=stored.size,
-            media_type=stored.media_type,
-        )
 
     def _hopeless(self, errand: Errand, error: AttachmentError) -> bool:
         age = self._crew.clock.now() - errand.claim.created_at
@@ -182,3 +164,34 @@ def _release(connection: Connection, message_id: str) -> set[str]:
         for row in gone
     ]
     return queues | outbox.enqueue(connection, follow_ups)
+
+
+async def fetch_one(
+    fetch: FetchCall,
+    attachments: AttachmentStore,
+    original: Original,
+    attachment: Attachment,
+) -> Attachment:
+    """Fetch and store an attachment; return it with what was measured.
+
+    Raises:
+        AttachmentError: it can't be had, now or ever.
+
+    """
+    try:
+        stored = await attachments.put(
+            fetch(original, attachment), claimed_digest=attachment.digest
+        )
+    except AttachmentError:
+        raise
+    except Exception as error:
+        log.exception("fetch_failed", channel=original.channel)
+        code = type(error).__name__
+        raise AttachmentError(code, "failed", retryable=True) from error
+    return replace(
+        attachment,
+        state=AttachmentState.STORED,
+        sha256=stored.sha256,
+        size=stored.size,
+        media_type=stored.media_type,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import pluggy
@@ -16,7 +17,7 @@ from gateway.config import (
     Section,
     ServiceReference,
 )
-from gateway.model import ChannelId, Item
+from gateway.model import Attachment, ChannelId, Item, Message
 
 if TYPE_CHECKING:
     import aiohttp
@@ -49,6 +50,28 @@ class Intake(Protocol):
         """
 
 
+class Files(Protocol):
+    """The attachments of messages, for plugins that look into them."""
+
+    async def fetch(self, message: Message, attachment: Attachment) -> Attachment:
+        """Return the attachment with its bytes stored, fetched now if need be.
+
+        `enrich_message` may put it into the message: it is not fetched again then.
+
+        Raises:
+            AttachmentError: it can't be had, now or ever.
+
+        """
+
+    def path(self, attachment: Attachment) -> Path:
+        """Return where the bytes of a stored attachment are; only read them.
+
+        Raises:
+            AttachmentError: they are not stored.
+
+        """
+
+
 class PluginState(Protocol):
     """A durable key-value space of the plugin's own: cursors and the like."""
 
@@ -66,6 +89,7 @@ class Context(Generic[ConfigT_co]):
     config: ConfigT_co
     http: aiohttp.ClientSession
     inbox: Intake
+    files: Files
     state: PluginState
     clock: Clock
     log: FilteringBoundLogger
@@ -92,6 +116,7 @@ class Plugin(Generic[ConfigT_co]):
 __all__ = [
     "ChannelReference",
     "Context",
+    "Files",
     "Intake",
     "NoConfig",
     "Plugin",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ import structlog
 
 from gateway.app import Gateway
 from gateway.config import Document, NoConfig, Section, load
+from gateway.errors import AttachmentError
 from gateway.host import PluginHost
-from gateway.model import ChannelId, Item
+from gateway.model import Attachment, AttachmentState, ChannelId, Item, Message
 from gateway.plugin import Context, Plugin
 from gateway.setup import kinds_of
 
@@ -78,6 +79,37 @@ class MemoryState:
 
 
 @dataclass(slots=True)
+class MemoryFiles:
+    """Attachments that are there from the start, each under its locator."""
+
+    paths: dict[str, Path] = field(default_factory=dict)
+
+    async def fetch(self, message: Message, attachment: Attachment) -> Attachment:
+        """Return the attachment as a stored one.
+
+        Raises:
+            AttachmentError: it has no path.
+
+        """
+        del message
+        path = self.path(attachment)
+        size = path.stat().st_size
+        return replace(attachment, state=AttachmentState.STORED, size=size)
+
+    def path(self, attachment: Attachment) -> Path:
+        """Return where it is.
+
+        Raises:
+            AttachmentError: it has no path.
+
+        """
+        try:
+            return self.paths[attachment.locator]
+        except KeyError:
+            raise AttachmentError("gone", "no such file", retryable=False) from None
+
+
+@dataclass(slots=True)
 class ManualClock:
     """A clock that moves only when told to."""
 
@@ -102,12 +134,14 @@ def make_context(
     *,
     config: Section | None = None,
     inbox: RecordingIntake | None = None,
+    files: MemoryFiles | None = None,
 ) -> Context[Any]:
     """Return a context of doubles."""
     return Context(
         config=config or NoConfig(),
         http=http,
         inbox=inbox or RecordingIntake(),
+        files=files or MemoryFiles(),
         state=MemoryState(),
         clock=ManualClock(),
         log=structlog.get_logger(),

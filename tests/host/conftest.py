@@ -9,6 +9,7 @@ import structlog
 from gateway.host import PluginHost, Timeouts
 from gateway.model import Address, ChannelId, Message, MessageId
 from gateway.plugin import Context, NoConfig, Plugin, hookimpl
+from gateway.testing.kit import MemoryFiles
 
 NOW = datetime(2026, 11, 22, 22, 0, tzinfo=UTC)
 
@@ -53,6 +54,7 @@ def context(clock):
         config=NoConfig(),
         http=None,
         inbox=None,
+        files=MemoryFiles(),
         state=None,
         clock=clock,
         log=structlog.get_logger(),

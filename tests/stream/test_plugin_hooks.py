@@ -14,6 +14,7 @@ import pytest
 from small_city import small_city
 from structlog.testing import capture_logs
 
+from gateway.errors import AttachmentError
 from gateway.model import (
     Action,
     Address,
@@ -24,7 +25,7 @@ from gateway.model import (
     ServiceId,
     Verdict,
 )
-from gateway.plugin import NoConfig, Plugin, hookimpl
+from gateway.plugin import Context, NoConfig, Plugin, hookimpl
 from gateway.store import schema
 
 DOCS = Path(__file__).parents[2] / "docs" / "developers.md"
@@ -263,3 +264,45 @@ async def test_shutdown_of_the_documented_plugin(tmp_path, documented, register)
         assert not reading.done()
 
     assert reading.cancelled()
+
+
+class Transcriber(Plugin[NoConfig]):
+    """Reads a file, and adds what it says to the text."""
+
+    @hookimpl
+    async def enrich_message(
+        self, context: Context[NoConfig], message: Message
+    ) -> Message | None:
+        files = [
+            await context.files.fetch(message, each) for each in message.attachments
+        ]
+        said = [context.files.path(each).read_text() for each in files]
+        text = " ".join([message.text, *said]).strip()
+        return replace(message, text=text, attachments=tuple(files))
+
+
+async def test_plugin_reads_a_file_before_anybody_judges(tmp_path, url):
+    """What a recording says reaches the office with it, and it is fetched once."""
+    async with small_city(tmp_path, Transcriber(), url=url) as city:
+        city.outside.files = {"voice": [b"c'e una buca"]}
+        await city.say(files=["voice"])
+        await city.settle()
+
+        (handover,) = city.outside.handovers
+        assert "c'e una buca" == handover.message.text
+        assert [12] == [file.size for file in handover.enclosures]
+        assert {"voice": []} == city.outside.files
+
+
+async def test_file_that_can_not_be_read_yet(tmp_path):
+    """The message goes on without, flagged; the file follows as always."""
+    async with small_city(tmp_path, Transcriber()) as city:
+        busy = AttachmentError("busy", "no", retryable=True)
+        city.outside.files = {"voice": [busy, b"c'e una buca"]}
+        await city.say(text="senta", files=["voice"])
+        await city.settle()
+
+        (handover,) = city.outside.handovers
+        assert "senta" == handover.message.text
+        assert 1 == len(handover.enclosures)
+        assert any("enrich" in flag for flag in handover.message.flags)

@@ -36,6 +36,7 @@ from gateway.model import (
     ServiceId,
 )
 from gateway.plugin import Context
+from gateway.testing.kit import MemoryFiles
 
 DELIVERY = DeliveryId("0198f2a4-7c1e-7b3a-9d55-0123456789ab")
 MOMENT = datetime(2026, 3, 29, 20, 4, 5, tzinfo=UTC)
@@ -170,6 +171,7 @@ async def context(
                 config=settings(**changes),
                 http=http,
                 inbox=inbox,
+                files=MemoryFiles(),
                 state=state,
                 clock=SystemClock(),
                 log=structlog.get_logger(),

@@ -39,6 +39,7 @@ from gateway.model import (
 from gateway.plugin import Context
 from gateway.store import Store, open_store
 from gateway.store.migrate import upgrade
+from gateway.testing.kit import MemoryFiles
 from gateway.web import Ops, Readiness, make_app
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -114,6 +115,7 @@ async def channel(
                 config=None,
                 http=http,
                 inbox=into,
+                files=MemoryFiles(),
                 state=None,
                 clock=SystemClock(),
                 log=structlog.get_logger(),
