@@ -6,6 +6,7 @@ import asyncio
 import copy
 import json
 import random
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +42,8 @@ from gateway.store import Store, open_store
 from gateway.store.migrate import upgrade
 from gateway.testing.kit import MemoryFiles
 from gateway.web import Ops, Readiness, make_app
+
+sys.path.append(str(Path(__file__).parent))
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CHANNEL = ChannelId("whatsapp")
@@ -159,6 +162,13 @@ async def sim() -> AsyncIterator[CloudApiSimulator]:
         app_secret=SECRET, token="the-token", phone_number_id=NUMBER
     ) as running:
         yield running
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secrets that the simulator knows, where a configuration finds them."""
+    monkeypatch.setenv("TOKEN", "the-token")
+    monkeypatch.setenv("SECRET", SECRET)
 
 
 @pytest.fixture

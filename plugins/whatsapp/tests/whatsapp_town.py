@@ -1,12 +1,18 @@
-"""Offices for the tests: what they get, and a desk from which they answer."""
+"""A whole gateway between a simulated Meta and offices of the tests' own."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
+from gateway_routing import RoutingPlugin
+from gateway_whatsapp import WhatsAppPlugin
+from gateway_whatsapp.simulator import CloudApiSimulator
 
 from gateway.channel import Channel, ChannelType
 from gateway.connector import Connector, ConnectorType
@@ -28,6 +34,7 @@ from gateway.model import (
 )
 from gateway.payload import Payload
 from gateway.plugin import NoConfig, Plugin, Section, hookimpl
+from gateway.testing.kit import running
 
 
 @dataclass(eq=False)
@@ -117,3 +124,90 @@ async def answer(gateway: Any, handover: Handover, text: str, **more: Any) -> No
     )
     item = Item(external_id=f"answer {text}", sender=handover.service)
     await gateway.inbox.accept("desk", body, [item])
+
+
+QUESTION = """
+[plugins.routing.question]
+otherwise = "urp"
+topics = [
+  { service = "strade", title = "Strade e buche", description = "Lampioni" },
+  { service = "urp", title = "Altro" },
+]
+"""
+TOML = """
+[gateway]
+name = "Prova"
+plugins = ["whatsapp", "routing", "offices"]
+default_service = "urp"
+[store]
+data = "{folder}"
+[web]
+port = 0
+min_free_bytes = 0
+[outbox]
+backoff_seconds = 0.05
+backoff_cap_seconds = 0.2
+[pipeline]
+poll_seconds = 0.05
+{question}
+[channels.whatsapp]
+type = "whatsapp"
+phone_number_id = "1122334455667"
+token = {{ env = "TOKEN" }}
+app_secrets = [{{ env = "SECRET" }}]
+verify_token = {{ env = "SECRET" }}
+base_url = "{base_url}"
+{channel}
+media_hosts = ["127.0.0.1"]
+[channels.desk]
+type = "desk"
+[services.urp]
+name = "URP"
+connectors = [{{ type = "office" }}]
+[services.strade]
+name = "Strade"
+connectors = [{{ type = "office" }}]
+"""
+
+
+@dataclass
+class Town:
+    """A gateway between a simulated Meta and its offices."""
+
+    gateway: Any
+    meta: CloudApiSimulator
+    offices: Offices
+
+    async def say(self, payload: dict[str, Any]) -> None:
+        """Let Meta tell what a citizen did."""
+        assert 200 == (await self.meta.webhook(payload))[0]
+
+    async def until(self, fulfilled: Callable[[], bool]) -> None:
+        """Wait until something holds."""
+        async with asyncio.timeout(10):
+            while not fulfilled():
+                await asyncio.sleep(0.01)
+
+    async def handed(self, count: int = 1) -> Handover:
+        """Wait for the hand-over with that number."""
+        await self.until(lambda: len(self.offices.got) >= count)
+        return self.offices.got[count - 1]
+
+
+@contextlib.asynccontextmanager
+async def town_of(
+    meta: CloudApiSimulator, folder: Path, **settings: str
+) -> AsyncIterator[Town]:
+    """Run a gateway; ``settings`` are more keys, of the ``channel`` or ``gateway``."""
+    more = {"channel": "", "question": QUESTION, **settings}
+    toml = TOML.format(folder=folder, base_url=meta.base_url, **more)
+    offices = Offices()
+    plugins = {
+        "whatsapp": WhatsAppPlugin(),
+        "routing": RoutingPlugin(),
+        "offices": offices,
+    }
+    async with running(toml, folder, plugins) as gateway:
+        url = f"http://127.0.0.1:{gateway.port}/channels/whatsapp/webhook"
+        meta.webhook_url = url
+        yield Town(gateway, meta, offices)
