@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from gateway.config.complaints import Complaint, explain, unknown
 from gateway.config.document import Document, KeyPath, name_of
 from gateway.config.form import Form
 from gateway.config.references import ids_of
 from gateway.config.resolving import Resolver
+from gateway.config.secret_files import FileSecret, with_value
 from gateway.config.section import Section
 from gateway.errors import ConfigError, Problem
 
@@ -64,18 +67,26 @@ class Reader:
         resolved = resolver.section(values, [kind], ())
         for each in resolver.complaints:
             self.complain((*path, *each.path), each.found, each.allowed)
+        validate = partial(self._validated, kind)
         try:
-            # As JSON, since only that has the strictness wanted: "8080" is no integer,
-            # but a list may become a tuple and a text a path.
-            text = json.dumps(resolved, default=str)
-            section = kind.model_validate_json(
-                text, strict=True, extra="forbid", context=self._ids
-            )
+            section = validate(resolved)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 self._note(explain(detail, form, values), resolver, path)
             return None
-        return None if resolver.complaints else section
+        if resolver.complaints:
+            return None
+        for key, file in resolver.files.items():
+            section = _following(section, resolved, key, file, validate)
+        return section
+
+    def _validated(self, kind: type[SectionT], resolved: Any) -> SectionT:
+        # As JSON, since only that has the strictness wanted: "8080" is no integer,
+        # but a list may become a tuple and a text a path.
+        text = json.dumps(resolved, default=str)
+        return kind.model_validate_json(
+            text, strict=True, extra="forbid", context=self._ids
+        )
 
     def _note(self, complaint: Complaint, resolver: Resolver, base: KeyPath) -> None:
         """Note what pydantic says, unless it only follows from what is unresolved."""
@@ -96,3 +107,25 @@ class Reader:
         for key in values:
             if key not in names:
                 self.complain(*unknown((*path, key), names))
+
+
+def _following(
+    section: SectionT,
+    resolved: Any,
+    path: KeyPath,
+    file: Path,
+    validate: Callable[[Any], object],
+) -> SectionT:
+    """Let the secret at ``path`` follow its file; a new value is validated as here."""
+
+    def accept(value: str) -> None:
+        validate(with_value(resolved, path, lambda _: value))
+
+    def follow(secret: Any) -> Any:
+        is_plain = type(secret) is SecretStr
+        return (
+            FileSecret(secret.get_secret_value(), file, accept) if is_plain else secret
+        )
+
+    changed: SectionT = with_value(section, path, follow)
+    return changed

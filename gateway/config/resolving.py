@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import types
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,15 +15,8 @@ from pydantic import BaseModel, SecretBytes, SecretStr
 from gateway.config.complaints import Complaint, show
 from gateway.config.document import KeyPath, name_of
 from gateway.config.form import SECRET, Form
+from gateway.config.secret_files import UnusableFile, read_secret, reason
 from gateway.config.section import MAY_BE_PLAIN
-
-CONTAINER_SECRETS = Path("/run/secrets")
-"""Where Docker and Podman mount secrets, with mode 0444 unless told otherwise.
-
-Source: docs.docker.com/reference/compose-file/services (secrets), podman-run(1).
-"""
-
-_LONGEST_SECRET = 64 * 1024
 
 
 class Resolver:
@@ -41,6 +32,7 @@ class Resolver:
         self._form = form
         self.complaints: list[Complaint] = []
         self.secrets: set[str] = set()
+        self.files: dict[KeyPath, Path] = {}
 
     def section(
         self, values: Mapping[str, Any], kinds: Iterable[type[BaseModel]], path: KeyPath
@@ -84,7 +76,7 @@ class Resolver:
             pass  # whether it must be there is for the field's own type to say
         except (OSError, ValueError) as error:
             # Too long, a NUL in it, a folder we may not enter: no type expects that.
-            return self._complain(path, f"{show(value)} ({_reason(error)})", "a path")
+            return self._complain(path, f"{show(value)} ({reason(error)})", "a path")
         return str(target)
 
     def _secret(self, value: Any, path: KeyPath) -> Any:
@@ -116,45 +108,16 @@ class Resolver:
     def _from_file(self, name: str, path: KeyPath) -> Any:
         file = self._folder / name
         try:
-            content, mode = _read(file)
-        except (OSError, ValueError) as error:
-            # Never the error's text: one of decoding would quote the secret.
-            text = f"file {name} ({_reason(error)})"
-            return self._complain(path, text, "a readable text file")
-        if mode & stat.S_IROTH and not _is_of_container(file):
-            text = f"file {name}, which everybody may read"
-            return self._complain(path, text, f"a private file: chmod 600 {name}")
-        if not content.strip():
-            return self._complain(path, f"file {name}, which is empty", "a secret")
+            content = read_secret(file, name)
+        except UnusableFile as error:
+            return self._complain(path, f"file {name}{error.found}", error.allowed)
+        self.files[path] = file
         return content
 
     def _complain(self, path: KeyPath, found: str, allowed: str) -> Any:
         """Note a complaint; return what stands for the value that can't be had."""
         self.complaints.append(Complaint(path, found, allowed))
         return None
-
-
-def _read(file: Path) -> tuple[str, int]:
-    """Return a file's text without the newline at its end, and its mode."""
-    mode = file.stat().st_mode
-    if not stat.S_ISREG(mode):
-        raise OSError(errno.EINVAL, "Not a regular file")
-    with file.open("rb") as stream:
-        content = stream.read(_LONGEST_SECRET + 1)
-    if len(content) > _LONGEST_SECRET:
-        raise OSError(errno.EFBIG, "File too large")
-    return content.decode().removesuffix("\n").removesuffix("\r"), mode
-
-
-def _is_of_container(file: Path) -> bool:
-    """Tell whether only the container sees a file, whatever its mode."""
-    return file.resolve().is_relative_to(CONTAINER_SECRETS)
-
-
-def _reason(error: OSError | ValueError) -> str:
-    if isinstance(error, OSError):
-        return (error.strerror or type(error).__name__).lower()
-    return "no UTF-8" if isinstance(error, UnicodeError) else "not a file name"
 
 
 def _is_utf8(text: str) -> bool:

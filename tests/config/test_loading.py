@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gateway.config import Document, enabled_plugins, load, plugin_name, resolving
+from gateway.config import Document, enabled_plugins, load, plugin_name, secret_files
 from gateway.errors import ConfigError
 
 HERE = Path(__file__).parent
@@ -147,7 +147,7 @@ def test_secret_of_a_container_may_be_readable(tmp_path: Path, kinds, monkeypatc
     mounted.parent.mkdir()
     mounted.write_text("tre due uno " * 4)
     mounted.chmod(0o444)
-    monkeypatch.setattr(resolving, "CONTAINER_SECRETS", mounted.parent)
+    monkeypatch.setattr(secret_files, "CONTAINER_SECRETS", mounted.parent)
 
     loaded = loaded_with(f'{HOOK}key = {{ file = "{mounted}" }}\n', tmp_path, kinds)
 
@@ -165,7 +165,7 @@ def test_only_files_of_the_container_may_be_readable(
     (tmp_path / "word").write_text("tre due uno " * 4)
     (tmp_path / "word").chmod(0o444)
     (folder / "link").symlink_to(tmp_path / "word")
-    monkeypatch.setattr(resolving, "CONTAINER_SECRETS", folder)
+    monkeypatch.setattr(secret_files, "CONTAINER_SECRETS", folder)
 
     with pytest.raises(ConfigError, match="which everybody may read"):
         loaded_with(f'{HOOK}key = {{ file = "{name}" }}\n', tmp_path, kinds)
@@ -173,7 +173,7 @@ def test_only_files_of_the_container_may_be_readable(
 
 def test_secrets_of_containers_are_where_engines_mount_them():
     """Docker, Podman and Compose all mount at one place."""
-    assert Path("/run/secrets") == resolving.CONTAINER_SECRETS
+    assert Path("/run/secrets") == secret_files.CONTAINER_SECRETS
 
 
 @pytest.mark.parametrize(
