@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from gateway.clock import Clock
 from gateway.config import (
+    UNIQUE,
     ChannelReference,
     NoConfig,
     Section,
@@ -114,6 +115,7 @@ class Plugin(Generic[ConfigT_co]):
 
 
 __all__ = [
+    "UNIQUE",
     "ChannelReference",
     "Context",
     "Files",

@@ -4,9 +4,10 @@ from gateway.config.document import Document
 from gateway.config.json_schema import schema
 from gateway.config.loading import Kinds, enabled_plugins, load
 from gateway.config.references import ChannelReference, ServiceReference
-from gateway.config.section import NoConfig, Section, Settings, plugin_name
+from gateway.config.section import UNIQUE, NoConfig, Section, Settings, plugin_name
 
 __all__ = [
+    "UNIQUE",
     "ChannelReference",
     "Document",
     "Kinds",

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from gateway.config.complaints import Complaint, nearest
+from gateway.config.complaints import Complaint, nearest, show
 from gateway.config.document import Document, KeyPath, name_of
 from gateway.config.form import SECRET
 from gateway.config.reader import Reader
@@ -27,6 +27,7 @@ from gateway.config.section import (
     StoreSection,
     WebSection,
     plugin_name,
+    unique_fields,
 )
 
 CORE: Mapping[str, type[Section]] = {
@@ -138,10 +139,27 @@ def _outline(reader: Reader) -> dict[str, Any]:
 
 def _channels(reader: Reader, kinds: Kinds) -> dict[str, Any]:
     """Read ``[channels.<id>]``."""
-    return {
+    channels = {
         key: _typed(reader, value, kinds, kinds.channels, ("channels", key))
         for key, value in _by_id(reader, "channels")
     }
+    _distinct(reader, channels)
+    return channels
+
+
+def _distinct(reader: Reader, channels: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Complain of a value that a channel must have for itself, and that two have."""
+    owners: dict[tuple[str, str, Any], str] = {}
+    for key, each in channels.items():
+        if each is None:
+            continue
+        for name in unique_fields(type(each["config"])):
+            value = getattr(each["config"], name)
+            owner = owners.setdefault((each["type"], name, value), key)
+            if owner != key:
+                found = f"{show(value)}, which is that of channels.{owner}"
+                path = ("channels", key, name)
+                reader.complain(path, found, "one of its own for each channel")
 
 
 def _service(

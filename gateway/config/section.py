@@ -23,6 +23,9 @@ from gateway.model import ChannelId, ServiceId
 MAY_BE_PLAIN = "x-may-be-plain"
 """Marks, in a field's schema, a secret that may also be written down."""
 
+UNIQUE = "x-unique"
+"""Marks, in a field's schema, what no two channels of a type may have in common."""
+
 ID_PATTERN = "^[a-z][a-z0-9_-]{0,39}$"
 """What the id of a channel or service looks like."""
 
@@ -45,6 +48,12 @@ class Section(BaseModel):
         frozen=True,
         use_attribute_docstrings=True,
     )
+
+
+def unique_fields(kind: type[Section]) -> list[str]:
+    """Return the names of the fields that are marked as `UNIQUE`."""
+    extras = {name: f.json_schema_extra for name, f in kind.model_fields.items()}
+    return [n for n, e in extras.items() if isinstance(e, dict) and e.get(UNIQUE)]
 
 
 class NoConfig(Section):

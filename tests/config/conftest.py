@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 
-from gateway.config import ChannelReference, Kinds, Section, ServiceReference
+from gateway.config import UNIQUE, ChannelReference, Kinds, Section, ServiceReference
 
 SECRET = "hunter2-from-the-environment"
 
@@ -55,6 +55,7 @@ class HookChannel(Section):
     opened: date | None = None
     user: str | None = None
     number: Annotated[str, Field(pattern="^[0-9]+$")] | None = None
+    line: Annotated[str, Field(json_schema_extra={UNIQUE: True})] = "first"
 
     @model_validator(mode="after")
     def _check(self) -> HookChannel:

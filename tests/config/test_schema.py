@@ -33,6 +33,7 @@ ONLY_CHECK_SEES = {
     # nor the values of other keys
     "default-service-unknown",
     "plugin-twice",
+    "two-channels-share-a-line",
     "keys-that-do-not-go-together",
     "service-unknown-in-a-rule",
     "channel-unknown-in-a-rule",
