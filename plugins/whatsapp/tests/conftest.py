@@ -133,8 +133,12 @@ async def serve() -> AsyncIterator[Callable[..., Any]]:
     """Serve channels by the gateway's own web app; return the webhook's address."""
     servers: list[TestServer] = []
 
-    async def start(channel: WhatsAppChannel, max_body_bytes: int = 3_000_000) -> str:
-        routes = [(channel.id, route) for route in channel.routes()]
+    async def start(
+        channel: WhatsAppChannel,
+        max_body_bytes: int = 3_000_000,
+        siblings: Sequence[WhatsAppChannel] = (),
+    ) -> str:
+        routes = [(c.id, route) for c in (channel, *siblings) for route in c.routes()]
         app = make_app(routes, _ops(), Metrics(), max_body_bytes=max_body_bytes)
         servers.append(TestServer(app))
         await servers[-1].start_server()

@@ -21,5 +21,5 @@ def test_register_channels_offers_whatsapp():
     assert ("whatsapp", WhatsAppConfig, WhatsAppChannel) == (
         offered.name,
         offered.config,
-        offered.factory,
+        offered.factory.func,
     )

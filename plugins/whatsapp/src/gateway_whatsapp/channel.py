@@ -17,6 +17,7 @@ from gateway.model import (
     Enclosure,
     Health,
     Inbound,
+    Item,
     Message,
     Original,
     Outgoing,
@@ -27,6 +28,7 @@ from gateway.plugin import Context
 from gateway_whatsapp import signature
 from gateway_whatsapp.client import CloudApi
 from gateway_whatsapp.config import WhatsAppConfig
+from gateway_whatsapp.numbers import Numbers
 from gateway_whatsapp.parse import parse
 from gateway_whatsapp.render import carries
 from gateway_whatsapp.split import split
@@ -47,13 +49,16 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
     grace_seconds = 60.0
 
     def __init__(
-        self, channel_id: ChannelId, config: WhatsAppConfig, context: Context[Any]
+        self,
+        channel_id: ChannelId,
+        config: WhatsAppConfig,
+        context: Context[Any],
+        numbers: Numbers | None = None,
     ) -> None:
-        """Keep what is needed; open nothing."""
+        """Keep what is needed, among ``numbers`` of the same plugin; open nothing."""
         super().__init__(channel_id, config, context)
-        self._secrets = [
-            secret.get_secret_value().encode() for secret in config.app_secrets
-        ]
+        self._numbers = numbers or Numbers()
+        self._numbers.add(channel_id, config)
         self._api = CloudApi(config, context.http, context.clock)
 
     def rates(self) -> Iterable[Rate]:
@@ -90,15 +95,38 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
         except web.RequestPayloadError:
             raise web.HTTPBadRequest(text="the body is broken off\n") from None
         given = request.headers.get(signature.HEADER, "")
-        if not signature.verify(body, given, self._secrets):
+        if not signature.verify(body, given, self.config.keys()):
             raise web.HTTPUnauthorized(text="signature missing or wrong\n")
-        found = split(body, self.config.phone_number_id)
-        if not found.items:
-            return web.Response(text=f"ignored: {', '.join(found.ignored)}\n")
+        parts, ignored = self._split(body, given)
+        if not parts:
+            return web.Response(text=f"ignored: {', '.join(ignored)}\n")
         kind = request.headers.get("Content-Type", "")
         headers = {signature.HEADER: given, "Content-Type": kind}
-        await self.context.inbox.accept(self.id, body, found.items, headers)
+        for channel_id, items in parts.items():
+            await self.context.inbox.accept(channel_id, body, items, headers)
         return web.Response(text="accepted\n")
+
+    def _split(
+        self, body: bytes, given: str
+    ) -> tuple[dict[ChannelId, tuple[Item, ...]], tuple[str, ...]]:
+        """Tell what each channel of the app gets, and why there is no more.
+
+        Raises:
+            web.HTTPUnauthorized: a sibling with a part of it does not know the secret
+                that signed. It is about to change, so Meta is asked to come again.
+
+        """
+        siblings = self._numbers.siblings(self.config)
+        owners = {each.phone_number_id: key for key, each in siblings.items()}
+        found = split(body, self.config.phone_number_id, owners)
+        parts = {self.id: found.items} if found.items else {}
+        for number, items in found.others.items():
+            owner = owners[number]
+            if not signature.verify(body, given, siblings[owner].keys()):
+                text = f"app_secrets of channel {owner} lack the one that signed\n"
+                raise web.HTTPUnauthorized(text=text)
+            parts[owner] = items
+        return parts, found.ignored
 
     def parse(self, inbound: Inbound) -> Message | Receipt | AddressChange:
         """Read a stored item.
@@ -142,3 +170,7 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
     def health(self) -> Health:
         """Say how the last request to Meta went."""
         return self._api.health
+
+    async def close(self) -> None:
+        """Leave the numbers of the app."""
+        self._numbers.remove(self.id, self.config)

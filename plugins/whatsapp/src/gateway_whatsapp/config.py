@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from yarl import URL
 
-from gateway.plugin import Section
+from gateway.plugin import UNIQUE, Section
 
 META_MEDIA_HOSTS = ("lookaside.fbsbx.com", "fbcdn.net", "fbsbx.com", "whatsapp.net")
 """Hosts from which Meta serves media; subdomains count."""
@@ -85,7 +85,9 @@ class Templates(Section):
 class WhatsAppConfig(Section):
     """``[channels.<id>] type = "whatsapp"``: one WhatsApp Business number."""
 
-    phone_number_id: Annotated[str, Field(pattern=r"^[0-9]{1,32}$")]
+    phone_number_id: Annotated[
+        str, Field(pattern=r"^[0-9]{1,32}$", json_schema_extra={UNIQUE: True})
+    ]
     """Id of the number in Meta's WhatsApp manager (not the number itself)."""
 
     token: Secret
@@ -117,3 +119,7 @@ class WhatsAppConfig(Section):
 
     timeout: Annotated[float, Field(gt=0, le=120)] = 20.0
     """Seconds that a request to the Graph API may take."""
+
+    def keys(self) -> list[bytes]:
+        """Return the secrets that sign webhooks, as they are now."""
+        return [secret.get_secret_value().encode() for secret in self.app_secrets]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,25 +31,34 @@ _RECIPIENT = ("recipient_participant_id", "recipient_id", "recipient_user_id")
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What a body holds for us; ``ignored`` says what it holds for somebody else."""
+    """What a body holds for us; ``ignored`` says what it holds for somebody else.
+
+    ``others`` is what it holds for our siblings' numbers.
+    """
 
     items: tuple[Item, ...]
     ignored: tuple[str, ...]
+    others: Mapping[str, tuple[Item, ...]] = field(default_factory=dict)
 
 
-def split(body: bytes, phone_number_id: str) -> Split:
-    """Tell the parts of ``body`` that concern ``phone_number_id``."""
-    splitter = _Splitter(body, phone_number_id)
+def split(body: bytes, phone_number_id: str, others: Iterable[str] = ()) -> Split:
+    """Tell the parts of ``body`` that concern ``phone_number_id``, and the ``others``.
+
+    What can't be told whose it is counts as ours.
+    """
+    splitter = _Splitter(body, phone_number_id, {number: [] for number in others})
     try:
         splitter.read(Payload.from_json(body))
     except PayloadError:
         splitter.poison()
-    if len(splitter.items) > MOST_PARTS:
+    found = {number: tuple(i) for number, i in splitter.others.items() if i}
+    if len(splitter.items) + sum(map(len, found.values())) > MOST_PARTS:
+        found.clear()
         splitter.items.clear()
         splitter.poison()
-    if not splitter.items and not splitter.ignored:
+    if not splitter.items and not found and not splitter.ignored:
         splitter.ignored["empty"] = None
-    return Split(tuple(splitter.items), tuple(splitter.ignored))
+    return Split(tuple(splitter.items), tuple(splitter.ignored), found)
 
 
 @dataclass(slots=True)
@@ -57,10 +67,11 @@ class _Splitter:
 
     body: bytes
     phone_number_id: str
+    others: dict[str, list[Item]]
     items: list[Item] = field(default_factory=list)
     ignored: dict[str, None] = field(default_factory=dict)
 
-    def poison(self, path: str = "") -> None:
+    def poison(self, path: str = "", items: list[Item] | None = None) -> None:
         """Note a part without a usable id, under one that repetitions share."""
         digest = hashlib.sha256(self.body).hexdigest()
         external_id = f"poison:{digest}:{path}" if path else f"poison:{digest}"
@@ -70,7 +81,7 @@ class _Splitter:
             part=path,
             kind=ItemKind.POISON,
         )
-        self.items.append(item)
+        (self.items if items is None else items).append(item)
 
     def read(self, webhook: Payload) -> None:
         """Walk all entries and changes.
@@ -92,7 +103,9 @@ class _Splitter:
             for index, change in enumerate(self._members(entry, "changes", path)):
                 self._change(change, f"{path}.changes[{index}]")
 
-    def _members(self, parent: Any, key: str, path: str) -> list[Any]:
+    def _members(
+        self, parent: Any, key: str, path: str, items: list[Item] | None = None
+    ) -> list[Any]:
         """Return the list under ``key``, if there is one; anything else is poison."""
         if isinstance(parent, dict):
             members = parent.get(key)
@@ -101,7 +114,7 @@ class _Splitter:
             if members is None:
                 return []
             path = f"{path}.{key}"
-        self.poison(path)
+        self.poison(path, items)
         return []
 
     def _change(self, change: Any, path: str) -> None:
@@ -120,30 +133,32 @@ class _Splitter:
             self.ignored[f"field {subject if known else 'unknown'}"] = None
         elif not isinstance(number, str):
             self.poison(path)
-        elif number != self.phone_number_id:
-            self.ignored["other phone_number_id"] = None
+        elif number == self.phone_number_id:
+            self._parts(value, f"{path}.value", self.items)
+        elif number in self.others:
+            self._parts(value, f"{path}.value", self.others[number])
         else:
-            self._parts(value, f"{path}.value")
+            self.ignored["other phone_number_id"] = None
 
-    def _parts(self, value: Any, path: str) -> None:
+    def _parts(self, value: Any, path: str, items: list[Item]) -> None:
         """Note each part, or that it can't be told apart from others."""
-        for index, message in enumerate(self._members(value, "messages", path)):
+        for index, message in enumerate(self._members(value, "messages", path, items)):
             place = f"{path}.messages[{index}]"
             if external_id := _id(message):
                 key = find_key(value, message)
                 sender = f"{SCHEME}:{key}" if key else external_id
                 item = Item(external_id=external_id, sender=sender, part=place)
-                self.items.append(item)
+                items.append(item)
             else:
-                self.poison(place)
-        for index, status in enumerate(self._members(value, "statuses", path)):
+                self.poison(place, items)
+        for index, status in enumerate(self._members(value, "statuses", path, items)):
             place = f"{path}.statuses[{index}]"
             try:
-                self._status(Payload(status, place))
+                self._status(Payload(status, place), items)
             except PayloadError:
-                self.poison(place)
+                self.poison(place, items)
 
-    def _status(self, status: Payload) -> None:
+    def _status(self, status: Payload, items: list[Item]) -> None:
         said = status.text("status")
         if said not in STATUSES:
             self.ignored["status unknown"] = None
@@ -160,7 +175,7 @@ class _Splitter:
             part=status.path,
             kind=ItemKind.RECEIPT,
         )
-        self.items.append(item)
+        items.append(item)
 
 
 def _id(part: Any) -> str:
