@@ -426,7 +426,7 @@ async def test_check_asks_for_our_number(reach, sim):
     ("changes", "text"),
     [
         ({"token": "another"}, "make a new one"),
-        ({"phone_number_id": "999"}, "an id names nothing"),
+        ({"phone_number_id": "999"}, "phone_number_id: an id names nothing"),
     ],
 )
 async def test_check_names_the_fault(reach, changes, text):

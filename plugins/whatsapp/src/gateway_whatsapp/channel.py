@@ -16,6 +16,7 @@ from gateway.model import (
     ChannelId,
     Enclosure,
     Health,
+    HealthStatus,
     Inbound,
     Item,
     Message,
@@ -25,13 +26,14 @@ from gateway.model import (
     Semantics,
 )
 from gateway.plugin import Context
-from gateway_whatsapp import signature
+from gateway_whatsapp import checking, signature
 from gateway_whatsapp.client import CloudApi
 from gateway_whatsapp.config import WhatsAppConfig
 from gateway_whatsapp.numbers import Numbers
 from gateway_whatsapp.parse import parse
 from gateway_whatsapp.render import carries
 from gateway_whatsapp.split import split
+from gateway_whatsapp.versions import advice
 
 # Only a plain word is echoed: whoever asks can't make us say anything else.
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -164,12 +166,19 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
         return self._api.download(attachment.locator)
 
     async def check(self) -> Health:
-        """Ask Meta for our number; send nothing."""
-        return await self._api.check()
+        """Ask Meta whether token, number, webhook and templates are right."""
+        channels = [self.id, *self._numbers.siblings(self.config)]
+        found = await checking.check(self._api, self.config, channels)
+        return checking.worst([found, *self._version()])
 
     def health(self) -> Health:
-        """Say how the last request to Meta went."""
-        return self._api.health
+        """Say how the last request to Meta went, and when the API's version ends."""
+        return checking.worst([self._api.health, *self._version()])
+
+    def _version(self) -> Iterable[Health]:
+        today = self.context.clock.now().date()
+        text = advice(self.config.version, self._api.served, today)
+        return [Health(status=HealthStatus.DEGRADED, text=text)] if text else []
 
     async def close(self) -> None:
         """Leave the numbers of the app."""

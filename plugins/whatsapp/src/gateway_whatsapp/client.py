@@ -44,12 +44,14 @@ from gateway_whatsapp.render import (
     render_read,
     render_template,
 )
+from gateway_whatsapp.versions import is_version
 
 _CHUNK = 64 * 1024
 _OCTETS_PER_SECOND = 100_000
 """The slowest line on which a file may be uploaded in time."""
 _LONGEST_PAUSE = 24 * 3600
 _WINDOW_CLOSED = "131047"
+_NOTHING = 100
 _MARKED: Final[dict[str, set[str]]] = {
     "answer": {"answer"},
     "notice": {"answer", "notice", "rejection"},
@@ -74,6 +76,7 @@ class CloudApi:
         self._http = http
         self._clock = clock
         self.health = Health(status=HealthStatus.OK, text="not used yet")
+        self.served = ""
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Send something, as a template once Meta takes nothing else.
@@ -271,19 +274,27 @@ class CloudApi:
         headers = {**_AGENT, "Accept-Encoding": "identity"}
         return await self._request("GET", url, headers=headers, timeout=timeout)
 
-    async def check(self) -> Health:
-        """Ask for our own number; send nothing."""
-        url = URL(self._number)
+    async def ask(self, key: str, path: str = "", **query: str) -> Payload | Health:
+        """Ask for the object that ``key`` of the configuration names; send nothing.
+
+        Returns why it can't be had if Meta does not tell.
+        """
+        url = URL(f"{self._config.base_url}/{getattr(self._config, key)}{path}")
         try:
-            async with await self._request("GET", url) as response:
+            async with await self._request("GET", url % query) as response:
                 raw = await response.read()
                 if response.status != HTTPStatus.OK:
-                    return _down(rule_of(self._refused(response, raw)).text)
+                    return _told(self._refused(response, raw), key)
                 self._well()
+                found = Payload.from_json(raw)
+                return (
+                    found if isinstance(found.value, dict) else found.refuse("object")
+                )
         except _BROKEN as error:
             self._poorly(error)
             return _down(self.health.text)
-        return self.health
+        except PayloadError as error:
+            return _down(f"what answers at base_url is not Meta ({error})")
 
     async def _request(
         self, method: str, url: URL, **options: Any
@@ -298,9 +309,17 @@ class CloudApi:
         headers = {**options.pop("headers", {}), "Authorization": f"Bearer {token}"}
         whole = aiohttp.ClientTimeout(total=seconds, connect=seconds / 2)
         options.setdefault("timeout", whole)
-        return await self._http.request(
+        response = await self._http.request(
             method, url, headers=headers, allow_redirects=False, **options
         )
+        self._note_version(url, response)
+        return response
+
+    def _note_version(self, url: URL, response: aiohttp.ClientResponse) -> None:
+        """Note which version Meta served: of one that has ended, it is another."""
+        served = response.headers.get("facebook-api-version", "")
+        if is_version(served) and str(url).startswith(self._config.base_url):
+            self.served = served
 
     def told(self, code: str) -> None:
         """Note what a failed status says about our account."""
@@ -356,6 +375,14 @@ def _refusal(response: aiohttp.ClientResponse, raw: bytes) -> Refusal:
         transient=transient,
         retry_after=_retry_after(response.headers.get("Retry-After", "")),
     )
+
+
+def _told(refusal: Refusal, key: str) -> Health:
+    """Say why what ``key`` names can't be had."""
+    if refusal.code == _NOTHING:
+        text = f"{key}: an id names nothing that this token may see, check both"
+        return _down(text)
+    return _down(rule_of(refusal).text)
 
 
 def _retry_after(value: str) -> float | None:

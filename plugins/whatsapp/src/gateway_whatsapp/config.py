@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from yarl import URL
 
 from gateway.plugin import UNIQUE, Section
+from gateway_whatsapp.versions import is_version
 
 META_MEDIA_HOSTS = ("lookaside.fbsbx.com", "fbcdn.net", "fbsbx.com", "whatsapp.net")
 """Hosts from which Meta serves media; subdomains count."""
@@ -32,9 +33,11 @@ def _base_url(value: str) -> str:
         url = URL(value)
     except ValueError:
         url = URL()
-    if not is_safe(url):
-        message = "write https://host/vNN.0 (http only for a loopback host)"
+    if not is_safe(url) or not is_version(url.path.rstrip("/").rpartition("/")[2]):
+        message = "https://host/vNN.0, with a version (http only for a loopback host)"
         raise ValueError(message)
+    if {"?", "#"} & set(value):
+        raise ValueError("an address without ? and #")
     return value.rstrip("/")
 
 
@@ -93,6 +96,10 @@ class WhatsAppConfig(Section):
     token: Secret
     """Access token of a system user with permission whatsapp_business_messaging."""
 
+    business_account_id: Annotated[str, Field(pattern=r"^[0-9]{1,32}$")] | None = None
+    """Id of the WhatsApp Business account: lets ``gateway check`` look at the webhook's
+    subscription and the templates (permission whatsapp_business_management)."""
+
     app_secrets: Annotated[list[Secret], Field(min_length=1, max_length=2)]
     """Secret of the app, which signs the webhooks; a second one while it changes."""
 
@@ -119,6 +126,11 @@ class WhatsAppConfig(Section):
 
     timeout: Annotated[float, Field(gt=0, le=120)] = 20.0
     """Seconds that a request to the Graph API may take."""
+
+    @property
+    def version(self) -> str:
+        """Return the version in `base_url`, such as ``v25.0``."""
+        return self.base_url.rpartition("/")[2]
 
     def keys(self) -> list[bytes]:
         """Return the secrets that sign webhooks, as they are now."""
