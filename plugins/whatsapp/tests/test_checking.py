@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from gateway_whatsapp import WhatsAppChannel
-from gateway_whatsapp.numbers import Numbers
+from gateway_whatsapp.siblings import Numbers
 
 from gateway.model import HealthStatus
 

@@ -29,9 +29,9 @@ from gateway.plugin import Context
 from gateway_whatsapp import checking, signature
 from gateway_whatsapp.client import CloudApi
 from gateway_whatsapp.config import WhatsAppConfig
-from gateway_whatsapp.numbers import Numbers
 from gateway_whatsapp.parse import parse
 from gateway_whatsapp.render import carries
+from gateway_whatsapp.siblings import Numbers
 from gateway_whatsapp.split import split
 from gateway_whatsapp.versions import advice
 
