@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import aiohttp
 import pytest
-import structlog
 from gateway_whatsapp import WhatsAppPlugin
 from gateway_whatsapp.signature import HEADER, sign
 
 from gateway import inbox as gateway_inbox
-from gateway.clock import SystemClock
 from gateway.errors import ConfigError, StoreUnavailable
 from gateway.model import ChannelId
-from gateway.plugin import Context
 from gateway.setup import set_up
 from gateway.store import schema
 
@@ -48,20 +46,13 @@ async def http():
 
 
 @pytest.fixture
-async def app(http, config, serve, real_inbox):
+async def app(http, channel, config, serve, real_inbox):
     """Serve two channels of one plugin; return a way to post to one of them."""
     factory = WhatsAppPlugin().register_channels()[0].factory
     urls = []
 
     def make(channel_id, into, **changes):
-        context = Context(
-            config=None,
-            http=http,
-            inbox=into or real_inbox,
-            state=None,
-            clock=SystemClock(),
-            log=structlog.get_logger(),
-        )
+        context = replace(channel().context, inbox=into or real_inbox)
         return factory(channel_id, config(**changes), context)
 
     async def start(into=None, first=None, second=None):
