@@ -23,10 +23,12 @@ from gateway.model import (
     Original,
     Outgoing,
     Receipt,
+    ReceiptStatus,
     Semantics,
 )
 from gateway.plugin import Context
 from gateway_whatsapp import checking, signature
+from gateway_whatsapp.account import Account
 from gateway_whatsapp.client import CloudApi
 from gateway_whatsapp.config import WhatsAppConfig
 from gateway_whatsapp.parse import parse
@@ -61,7 +63,8 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
         super().__init__(channel_id, config, context)
         self._numbers = numbers or Numbers()
         self._numbers.add(channel_id, config)
-        self._api = CloudApi(config, context.http, context.clock)
+        self._account = Account(channel_id, context.log)
+        self._api = CloudApi(config, context.http, context.clock, self._account)
 
     def rates(self) -> Iterable[Rate]:
         """Return the number's rate and the pair rate (*Cloud API: throughput*)."""
@@ -138,8 +141,9 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
 
         """
         read = parse(inbound)
-        if isinstance(read, Receipt) and read.code:
-            self._api.told(read.code)
+        if isinstance(read, Receipt):
+            failed = read.status is ReceiptStatus.FAILED
+            self._account.told((read.code or "unknown") if failed else "")
         return read
 
     def carries(self, enclosure: Enclosure) -> bool:
@@ -173,7 +177,7 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
 
     def health(self) -> Health:
         """Say how the last request to Meta went, and when the API's version ends."""
-        return checking.worst([self._api.health, *self._version()])
+        return checking.worst([self._account.health, *self._version()])
 
     def _version(self) -> Iterable[Health]:
         today = self.context.clock.now().date()

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from gateway.errors import PayloadError
 from gateway.model import ChannelId, Health, HealthStatus
 from gateway.payload import Payload
+from gateway_whatsapp.account import down
 from gateway_whatsapp.client import CloudApi
 from gateway_whatsapp.config import Template, WhatsAppConfig
 
@@ -72,7 +73,7 @@ def judge_number(number: Payload, channels: Collection[ChannelId]) -> Iterator[H
         yield _degraded(f"the number is {status}: {_LIMITED[status]}")
     elif status != "CONNECTED":
         text = "register it (README, Setting it up at Meta), or see WhatsApp Manager"
-        yield _down(f"the number is {_shown(status)}, not CONNECTED: {text}")
+        yield down(f"the number is {_shown(status)}, not CONNECTED: {text}")
     # A code that has EXPIRED after it was entered hinders nothing.
     if number.text_or("code_verification_status") == "NOT_VERIFIED":
         text = "have the code sent in WhatsApp Manager and enter it"
@@ -132,7 +133,7 @@ def judge_apps(apps: Payload) -> Iterator[Health]:
     """Tell whether any app gets the account's events."""
     if not apps.items("data"):
         text = "subscribe yours (README, Setting it up at Meta)"
-        yield _down(f"no app gets this account's webhooks: {text}")
+        yield down(f"no app gets this account's webhooks: {text}")
 
 
 def _distinct(config: WhatsAppConfig) -> list[Template]:
@@ -199,7 +200,3 @@ def _shown(text: str) -> str:
 
 def _degraded(text: str) -> Health:
     return Health(status=HealthStatus.DEGRADED, text=text)
-
-
-def _down(text: str) -> Health:
-    return Health(status=HealthStatus.DOWN, text=text)

@@ -21,16 +21,15 @@ from gateway.errors import AttachmentError, DeliveryError, PayloadError
 from gateway.model import (
     Enclosure,
     Health,
-    HealthStatus,
     Outgoing,
     Receipt,
     ReceiptStatus,
 )
 from gateway.payload import Payload
+from gateway_whatsapp.account import Account, down
 from gateway_whatsapp.config import WhatsAppConfig, is_safe
 from gateway_whatsapp.content import MEDIA_ID
 from gateway_whatsapp.errors import (
-    Action,
     Refusal,
     attachment_error,
     delivery_error,
@@ -69,13 +68,17 @@ class CloudApi:
     """One number at the Cloud API, reached through the gateway's shared session."""
 
     def __init__(
-        self, config: WhatsAppConfig, http: aiohttp.ClientSession, clock: Clock
+        self,
+        config: WhatsAppConfig,
+        http: aiohttp.ClientSession,
+        clock: Clock,
+        account: Account,
     ) -> None:
         """Keep what is needed; nothing is opened."""
         self._config = config
         self._http = http
         self._clock = clock
-        self.health = Health(status=HealthStatus.OK, text="not used yet")
+        self._account = account
         self.served = ""
 
     async def send(self, outgoing: Outgoing) -> Receipt:
@@ -186,7 +189,7 @@ class CloudApi:
         if response.status != HTTPStatus.OK:
             refusal = self._refused(response, raw)
             raise delivery_error(refusal, outgoing.attempt)
-        self._well()
+        self._account.answered()
         try:
             wamid = Payload.from_json(raw).find("messages[0]").text("id")
         except PayloadError as error:
@@ -213,7 +216,7 @@ class CloudApi:
                 async for chunk in response.content.iter_chunked(_CHUNK):
                     yield chunk
         except _BROKEN as error:
-            self._poorly(error)
+            self._account.unreachable(error)
             kind = type(error).__name__
             raise AttachmentError("interrupted", kind, retryable=True) from error
 
@@ -242,7 +245,7 @@ class CloudApi:
             raw = await response.read()
             if response.status != HTTPStatus.OK:
                 raise attachment_error(self._refused(response, raw))
-        self._well()
+        self._account.answered()
         try:
             return self._allowed(URL(Payload.from_json(raw).text("url")))
         except (PayloadError, ValueError) as error:
@@ -285,16 +288,16 @@ class CloudApi:
                 raw = await response.read()
                 if response.status != HTTPStatus.OK:
                     return _told(self._refused(response, raw), key)
-                self._well()
+                self._account.answered()
                 found = Payload.from_json(raw)
                 return (
                     found if isinstance(found.value, dict) else found.refuse("object")
                 )
         except _BROKEN as error:
-            self._poorly(error)
-            return _down(self.health.text)
+            self._account.unreachable(error)
+            return down(self._account.health.text)
         except PayloadError as error:
-            return _down(f"what answers at base_url is not Meta ({error})")
+            return down(f"what answers at base_url is not Meta ({error})")
 
     async def _request(
         self, method: str, url: URL, **options: Any
@@ -321,41 +324,20 @@ class CloudApi:
         if is_version(served) and str(url).startswith(self._config.base_url):
             self.served = served
 
-    def told(self, code: str) -> None:
-        """Note what a failed status says about our account."""
-        if code.isascii() and code.isdecimal():
-            self._judge(Refusal(status=HTTPStatus.OK, code=int(code)))
-
     def _refused(self, response: aiohttp.ClientResponse, raw: bytes) -> Refusal:
         """Read a refusal, and what it says about our account."""
         refusal = _refusal(response, raw)
-        self._judge(refusal)
+        self._account.refused(refusal)
         return refusal
-
-    def _judge(self, refusal: Refusal) -> None:
-        rule = rule_of(refusal)
-        if rule.action is Action.ACCOUNT:
-            self.health = _down(rule.text)
-        elif rule.action is Action.RETRY:
-            self.health = Health(status=HealthStatus.DEGRADED, text=rule.text)
-        elif refusal.status != HTTPStatus.OK:
-            self._well()
-
-    def _well(self) -> None:
-        self.health = Health(status=HealthStatus.OK)
-
-    def _poorly(self, error: BaseException) -> None:
-        text = f"the Graph API does not answer ({type(error).__name__})"
-        self.health = Health(status=HealthStatus.DEGRADED, text=text)
 
     def _unreachable(self, error: BaseException) -> DeliveryError:
         """Return what it means that no connection came about."""
-        self._poorly(error)
+        self._account.unreachable(error)
         return DeliveryError("unreachable", type(error).__name__, retryable=True)
 
     def _lost(self, error: BaseException) -> DeliveryError:
         """Return what it means that the request went out and no answer came."""
-        self._poorly(error)
+        self._account.unreachable(error)
         kind = type(error).__name__
         return DeliveryError("no_answer", kind, retryable=True, unknown=True)
 
@@ -381,8 +363,8 @@ def _told(refusal: Refusal, key: str) -> Health:
     """Say why what ``key`` names can't be had."""
     if refusal.code == _NOTHING:
         text = f"{key}: an id names nothing that this token may see, check both"
-        return _down(text)
-    return _down(rule_of(refusal).text)
+        return down(text)
+    return down(rule_of(refusal).text)
 
 
 def _retry_after(value: str) -> float | None:
@@ -390,7 +372,3 @@ def _retry_after(value: str) -> float | None:
     if not (value.isascii() and value.isdigit()):
         return None
     return float(min(int(value[:9]), _LONGEST_PAUSE))
-
-
-def _down(text: str) -> Health:
-    return Health(status=HealthStatus.DOWN, text=text)
