@@ -169,7 +169,8 @@ class Crew:
 
     def _fence(self, lost: dict[int, asyncio.Task[None]]) -> None:
         for claim_id, task in lost.items():
-            if self._held.get(claim_id) is task:
+            # One that has just recorded its outcome has lost nothing.
+            if self._held.get(claim_id) is task and not task.done():
                 log.warning("claim_lost", job=claim_id)
                 task.cancel()
 
