@@ -6,8 +6,20 @@ real payloads; fails as scripted; and keeps a ledger of all that reached it.
 
 from __future__ import annotations
 
-from gateway_whatsapp.simulator.faults import Fault
-from gateway_whatsapp.simulator.ledger import Attempt, SentMessage
+from gateway_whatsapp.simulator.account import Approval
+from gateway_whatsapp.simulator.faults import Fault, Faults, Statuses
+from gateway_whatsapp.simulator.ledger import Attempt, ReadMark, SentMessage
+from gateway_whatsapp.simulator.limits import PairLimit
 from gateway_whatsapp.simulator.simulator import CloudApiSimulator
 
-__all__ = ["Attempt", "CloudApiSimulator", "Fault", "SentMessage"]
+__all__ = [
+    "Approval",
+    "Attempt",
+    "CloudApiSimulator",
+    "Fault",
+    "Faults",
+    "PairLimit",
+    "ReadMark",
+    "SentMessage",
+    "Statuses",
+]

@@ -10,11 +10,18 @@ import json
 import sys
 
 from gateway_whatsapp.simulator import CloudApiSimulator, SentMessage
+from gateway_whatsapp.simulator.control import HELP
 
-_EPILOG = """\
-Each message that the gateway sends is printed as one line of JSON. To write as a
-citizen: curl -d from=393290000000 -d body=Buongiorno http://HOST:PORT/simulator/text
-"""
+_EPILOG = f"""\
+Each message that the gateway sends is printed as one line of JSON.
+
+{HELP}"""
+
+
+class _Formatter(
+    argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
+):
+    """Defaults of the options, and the routes as they are written."""
 
 
 def _arguments() -> argparse.Namespace:
@@ -22,7 +29,7 @@ def _arguments() -> argparse.Namespace:
         prog="python -m gateway_whatsapp.simulator",
         description="Meta's Cloud API for WhatsApp, simulated on this machine.",
         epilog=_EPILOG,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Formatter,
     )
     parser.add_argument("--port", type=int, default=8089, help="0 chooses a free one")
     parser.add_argument("--app-secret", default="app-secret", help="signs webhooks")
@@ -60,8 +67,13 @@ async def _serve(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Run the simulator."""
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(_arguments()))
+    arguments = _arguments()
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_serve(arguments))
+    except OSError as error:
+        reason = error.strerror or str(error)
+        sys.exit(f"port {arguments.port}: {reason}; choose another with --port")
 
 
 if __name__ == "__main__":

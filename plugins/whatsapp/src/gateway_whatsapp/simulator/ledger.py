@@ -33,14 +33,36 @@ class SentMessage:
     filename: str | None = None
     template: str | None = None
     parameters: tuple[str, ...] = ()
+    phone_number_id: str = ""
+    interactive: str | None = None
+    menu: tuple[tuple[str, str], ...] = ()
+    """Id and title of each option."""
+    location: tuple[float, float] | None = None
+    reaction: str | None = None
+    """The emoji; an empty one takes the reaction back."""
+    reaction_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadMark:
+    """One of a citizen's messages was marked as read, and perhaps we are typing."""
+
+    at: datetime
+    message_id: str
+    typing: bool
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Every attempt and every accepted message, in order."""
+    """Every attempt and every accepted message, in order.
+
+    ``withheld`` are the webhooks that blocked citizens would have caused.
+    """
 
     attempts: list[Attempt] = field(default_factory=list)
     sent: list[SentMessage] = field(default_factory=list)
+    read_marks: list[ReadMark] = field(default_factory=list)
+    withheld: list[Any] = field(default_factory=list)
     on_sent: Callable[[SentMessage], None] | None = None
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 

@@ -118,10 +118,10 @@ class MediaLibrary:
         """Forget a file, as Meta does after some days."""
         del self._media[media_id]
 
-    def address(self, medium: Medium) -> str:
+    def address(self, medium: Medium, *, expired: bool = False) -> str:
         """Return a new key under which the file can be had for a while."""
         key = secrets.token_urlsafe(16)
-        good_for = 0.0 if self.expiring else URL_SECONDS
+        good_for = 0.0 if expired or self.expiring else URL_SECONDS
         self.expiring = max(self.expiring - 1, 0)
         self._urls[key] = (medium.id, self.clock.monotonic() + good_for)
         return key

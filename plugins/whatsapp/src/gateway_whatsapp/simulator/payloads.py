@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from importlib import resources
 from typing import Any
@@ -46,20 +47,49 @@ def message(  # noqa: PLR0913 (a webhook has that many blanks)
     user_id: str | None,
     at: datetime,
     content: dict[str, Any],
+    context: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the payload ``kind`` from a person, with ``content`` in its object."""
+    """Return the payload ``kind`` from a person, with ``content`` in its object.
+
+    ``from_`` is a number, or the user id of somebody whose number we don't get to know.
+    Without ``user_id`` it is made of the number; "" leaves it out, as before 2026.
+    """
     payload = load(kind)
     value = value_of(payload)
     value["metadata"]["phone_number_id"] = phone_number_id
-    contact: dict[str, Any] = {"profile": {"name": name}, "wa_id": from_}
+    contact: dict[str, Any] = {"profile": {"name": name}}
     said = value["messages"][0]
     said.update(id=new_wamid(), timestamp=str(int(at.timestamp())))
-    said["from"] = from_
-    if user_id is not None:
+    del said["from"]
+    if is_bsuid(from_):
+        user_id = from_
+    else:
+        contact["wa_id"] = said["from"] = from_
+        user_id = user_id_of(from_) if user_id is None else user_id
+    if user_id:
         contact["user_id"] = said["from_user_id"] = user_id
+    if context is not None:
+        said["context"] = context
     value["contacts"] = [contact]
     said[said["type"]] = content
     return payload
+
+
+def user_id_of(number: str) -> str:
+    """Return the user id of whoever has a number, as this simulator gives them out."""
+    return f"IT.{number}"
+
+
+def batch(payloads: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """Return one body with all that ``payloads`` hold: an entry for each account."""
+    entries: dict[str, list[Any]] = {}
+    for payload in payloads:
+        for entry in payload["entry"]:
+            entries.setdefault(entry["id"], []).extend(entry["changes"])
+    return {
+        "object": "whatsapp_business_account",
+        "entry": [{"id": key, "changes": each} for key, each in entries.items()],
+    }
 
 
 def status(  # noqa: PLR0913 (as above)
@@ -78,9 +108,11 @@ def status(  # noqa: PLR0913 (as above)
     value["metadata"]["phone_number_id"] = phone_number_id
     value["contacts"] = [_contact(to)]
     entry = value["statuses"][0]
-    entry.update(
-        id=wamid, status=said, recipient_id=to, timestamp=str(int(at.timestamp()))
-    )
+    entry.update(id=wamid, status=said, timestamp=str(int(at.timestamp())))
+    del entry["recipient_id"]
+    if not is_bsuid(to):
+        entry["recipient_id"] = to
+    entry["recipient_user_id"] = to if is_bsuid(to) else user_id_of(to)
     entry.pop("biz_opaque_callback_data", None)
     if token is not None:
         entry["biz_opaque_callback_data"] = token
@@ -94,4 +126,4 @@ def _contact(person: str) -> dict[str, Any]:
     profile = {"profile": {"name": "Maria Deiana"}}
     if is_bsuid(person):
         return {**profile, "user_id": person}
-    return {**profile, "wa_id": person, "user_id": f"IT.{person}"}
+    return {**profile, "wa_id": person, "user_id": user_id_of(person)}

@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import aiohttp
 from aiohttp import web
+from yarl import URL
 
 from gateway.clock import Clock, SystemClock
 from gateway_whatsapp import signature
 from gateway_whatsapp.simulator import control, payloads
-from gateway_whatsapp.simulator.faults import Fault
-from gateway_whatsapp.simulator.ledger import Attempt, Ledger, SentMessage
-from gateway_whatsapp.simulator.media import MediaLibrary
-from gateway_whatsapp.simulator.server import GraphServer
-from gateway_whatsapp.simulator.windows import Windows
+from gateway_whatsapp.simulator.account import Account, Approval, new_number
+from gateway_whatsapp.simulator.faults import Faults, Statuses
+from gateway_whatsapp.simulator.ledger import Attempt, ReadMark, SentMessage
+from gateway_whatsapp.simulator.limits import PairLimit
+from gateway_whatsapp.simulator.server import API_VERSION, GraphServer
+from gateway_whatsapp.simulator.telephone import Telephone
 
-API_VERSION = "v25.0"
+WITHHELD = (0, "withheld: the citizen is blocked\n")
+"""What `CloudApiSimulator.webhook` returns where Meta sends none."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 
-class CloudApiSimulator:
-    """A Cloud API with one number; ``base_url`` is known once it is entered.
+class CloudApiSimulator(Telephone):
+    """A Cloud API with one number, or more; ``base_url`` is known once it is entered.
 
     ``webhook_url`` is the gateway's address; it may be set later. ``statuses`` are
     sent, in this order, after each message taken; like Meta, the simulator repeats
     one until it is answered with 200. With ``windows`` it takes nothing but templates
     from whoever has not written for 24 hours; ``templates`` are the approved ones, name
     and language with the number of parameters (any, by default).
+    ``messages_per_second`` and ``pair_limit`` are not kept unless they are given.
     """
 
     def __init__(  # noqa: PLR0913 (the account's settings, as at Meta)
@@ -45,29 +49,34 @@ class CloudApiSimulator:
         statuses: Sequence[str] = ("sent", "delivered"),
         clock: Clock | None = None,
         windows: bool = False,
-        templates: Mapping[tuple[str, str], int] | None = None,
+        templates: Mapping[tuple[str, str], int | Approval] | None = None,
+        business_account_id: str = "102290129340398",
+        messages_per_second: float | None = None,
+        pair_limit: PairLimit | None = None,
     ) -> None:
         """Keep the settings; nothing is opened before the simulator is entered."""
-        self.webhook_url = webhook_url
         self.statuses = tuple(statuses)
         self._app_secret = app_secret.encode()
-        self._phone_number_id = phone_number_id
         self._address = (host, port)
-        self._clock = clock or SystemClock()
-        self.ledger = Ledger()
-        self.media = MediaLibrary(self._clock)
+        self.account = Account(
+            id=business_account_id,
+            numbers={phone_number_id: new_number()},
+            templates=None if templates is None else _approvals(templates),
+            webhook_url=webhook_url,
+        )
+        clock = clock or SystemClock()
         self._server = GraphServer(
             token=token,
-            phone_number_id=phone_number_id,
-            clock=self._clock,
-            ledger=self.ledger,
-            media=self.media,
+            account=self.account,
+            clock=clock,
             on_accepted=self._on_accepted,
         )
-        if windows:
-            self._server.windows = Windows(self._clock)
-        if templates is not None:
-            self._server.templates = dict(templates)
+        super().__init__(phone_number_id, clock, self._server.media)
+        self.blocks = self._server.blocks
+        self.ledger = self._server.sending.ledger
+        self._server.sending.windows = windows
+        self._server.sending.limits.messages_per_second = messages_per_second
+        self._server.sending.limits.pair = pair_limit
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -77,7 +86,11 @@ class CloudApiSimulator:
         app.router.add_routes(control.routes(self))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, *self._address).start()
+        try:
+            await web.TCPSite(self._runner, *self._address).start()
+        except OSError:
+            await self._close()
+            raise
         host, port = self._runner.addresses[0][:2]
         self.base_url = f"http://{host}:{port}/{API_VERSION}"
         return self
@@ -88,8 +101,20 @@ class CloudApiSimulator:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close()
+
+    async def _close(self) -> None:
         await self._runner.cleanup()
         await self._http.close()
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Return the gateway's address, as it is registered at Meta."""
+        return self.account.webhook_url
+
+    @webhook_url.setter
+    def webhook_url(self, url: str | None) -> None:
+        self.account.webhook_url = url
 
     @property
     def attempts(self) -> list[Attempt]:
@@ -102,9 +127,44 @@ class CloudApiSimulator:
         return self.ledger.sent
 
     @property
-    def faults(self) -> deque[Fault]:
-        """Return what will happen to the next attempts, one each."""
+    def read_marks(self) -> list[ReadMark]:
+        """Return what was marked as read, in order."""
+        return self.ledger.read_marks
+
+    @property
+    def withheld(self) -> list[Any]:
+        """Return the webhooks that were not sent: blocked citizens wrote them."""
+        return self.ledger.withheld
+
+    @property
+    def blocked(self) -> list[str]:
+        """Return whom our number has blocked."""
+        return list(self._server.citizens.blocked.get(self._phone_number_id, {}))
+
+    @property
+    def faults(self) -> Faults:
+        """Return what will happen to the next requests, one each; itself for sends."""
         return self._server.faults
+
+    @property
+    def number(self) -> dict[str, Any]:
+        """Return what our number says of itself; changes are shown."""
+        return self.account.numbers[self._phone_number_id]
+
+    @property
+    def served_version(self) -> str:
+        """Return the version that answers say they are of."""
+        return self._server.served_version
+
+    @served_version.setter
+    def served_version(self, version: str) -> None:
+        self._server.served_version = version
+
+    def add_number(self, phone_number_id: str) -> dict[str, Any]:
+        """Give the account another number; return what it says of itself."""
+        number = new_number()
+        self.account.numbers[phone_number_id] = number
+        return number
 
     async def wait_sent(self, count: int, timeout: float = 10.0) -> list[SentMessage]:  # noqa: ASYNC109 (told to the caller with what is there)
         """Wait until ``count`` messages were taken; return them all.
@@ -119,138 +179,116 @@ class CloudApiSimulator:
         """Wait until every status of what was taken so far is acknowledged."""
         await asyncio.gather(*self._tasks)
 
-    def add_media(self, content: bytes, mime_type: str) -> str:
-        """Keep a file as if a citizen had sent it; return its media id."""
-        return self.media.add(content, mime_type).id
-
-    def text(self, from_: str, body: str, **person: Any) -> dict[str, Any]:
-        """Return a text message from the number ``from_``.
-
-        ``person`` may give ``name`` and ``user_id``, here as in the other messages.
-        """
-        return self._message("text", from_, {"body": body}, **person)
-
-    def image(
-        self, from_: str, media_id: str, caption: str = "", **person: Any
-    ) -> dict[str, Any]:
-        """Return a message with an image of `add_media`."""
-        more = {"caption": caption} if caption else {}
-        return self._message("image", from_, self._object(media_id, **more), **person)
-
-    def voice(self, from_: str, media_id: str, **person: Any) -> dict[str, Any]:
-        """Return a voice message of `add_media`."""
-        content = self._object(media_id, voice=True)
-        return self._message("voice", from_, content, **person)
-
-    def location(
-        self,
-        from_: str,
-        latitude: float,
-        longitude: float,
-        *,
-        place: str = "",
-        address: str = "",
-        **person: Any,
-    ) -> dict[str, Any]:
-        """Return a position in degrees, with name and address if a place was chosen."""
-        content: dict[str, Any] = {"latitude": latitude, "longitude": longitude}
-        if place:
-            content["name"] = place
-        if address:
-            content["address"] = address
-        return self._message("location", from_, content, **person)
-
-    def status(
-        self, sent: SentMessage, status: str, code: int | None = None
-    ) -> dict[str, Any]:
-        """Return a status of a message that was taken; ``failed`` has a ``code``."""
-        return payloads.status(
-            status,
-            phone_number_id=self._phone_number_id,
-            wamid=sent.wamid,
-            to=sent.to,
-            at=self._clock.now(),
-            token=sent.biz_opaque_callback_data,
-            code=code,
-        )
-
     async def webhook(self, payload: Any, *, secret: str = "") -> tuple[int, str]:
         """Send a signed webhook once; return the answer's status and text.
 
-        ``secret`` signs instead of the app's own.
+        What a blocked citizen wrote is withheld, and `WITHHELD` is returned if nothing
+        is left. ``secret`` signs instead of the app's own.
 
         Raises:
             aiohttp.ClientError: the gateway does not answer.
 
         """
-        if self._server.windows is not None:
-            self._server.windows.note(payloads.value_of(payload))
-        body = payloads.encode(payload)
+        body = self._heard(payload)
+        if body is None:
+            return WITHHELD
         return await self.post(body, secret.encode() or self._app_secret)
+
+    def _heard(self, payload: Any) -> bytes | None:
+        """Note a webhook on its way; return it as bytes, None if it is withheld."""
+        left = self._server.citizens.let_through(payload)
+        if left is not payload:
+            self.withheld.append(payload)
+        if left is None:
+            return None
+        self._server.citizens.note(left)
+        return payloads.encode(left)
 
     async def post(self, body: bytes, secret: bytes) -> tuple[int, str]:
         """Send raw bytes as a webhook, signed with ``secret``."""
-        if self.webhook_url is None:
-            raise ValueError("set webhook_url first")
-        headers = {
-            signature.HEADER: signature.sign(body, secret),
-            "Content-Type": "application/json",
-        }
         async with self._http.post(
-            self.webhook_url, data=body, headers=headers
+            self._target(), data=body, headers=_headers(body, secret)
         ) as response:
             return response.status, await response.text()
+
+    def _target(self) -> str:
+        if self.webhook_url is None:
+            raise ValueError("set webhook_url first")
+        return self.webhook_url
+
+    async def cut(self, payload: Any) -> None:
+        """Begin to send a webhook, and break off in the middle of its body."""
+        body = self._heard(payload)
+        if body is None:
+            return
+        url = URL(self._target())
+        head = [f"POST {url.path} HTTP/1.1", f"Host: {url.host}:{url.port}"]
+        head += [f"{k}: {v}" for k, v in _headers(body, self._app_secret).items()]
+        head += [f"Content-Length: {len(body)}", "", ""]
+        _, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write("\r\n".join(head).encode() + body[: len(body) // 2])
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
 
     async def deliver(self, payload: Any) -> int:
         """Send a webhook as Meta does: again, ever later, until it is answered 200.
 
-        Returns how many attempts it took.
+        Returns how many attempts it took; none if it was withheld.
         """
         pause, attempts = _FIRST_PAUSE, 1
-        while not await self._delivered(payload):
+        while (status := await self._delivered(payload)) != web.HTTPOk.status_code:
+            if status == WITHHELD[0]:
+                return 0
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
             attempts += 1
         return attempts
 
-    async def _delivered(self, payload: Any) -> bool:
+    async def _delivered(self, payload: Any) -> int | None:
         try:
             status, _ = await self.webhook(payload)
         except (aiohttp.ClientError, TimeoutError):
-            return False
-        return status == web.HTTPOk.status_code
+            return None
+        return status
 
-    def _on_accepted(self, sent: SentMessage) -> None:
-        if self.webhook_url is not None and self.statuses:
-            task = asyncio.create_task(self._tell(sent))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+    async def _on_accepted(self, sent: SentMessage) -> None:
+        how = self.faults.status.popleft() if self.faults.status else Statuses()
+        order = self.statuses if how.order is None else how.order
+        if self.webhook_url is None or not order:
+            return
+        told = self._tell(sent, how, order)
+        if how.early:
+            await told
+            return
+        task = asyncio.create_task(told)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _tell(self, sent: SentMessage) -> None:
-        for status in self.statuses:
-            await self.deliver(self.status(sent, status))
+    async def _tell(
+        self, sent: SentMessage, how: Statuses, order: Sequence[str]
+    ) -> None:
+        await asyncio.sleep(how.seconds)
+        for status in order:
+            # Who has lost some attempts comes again as late as any other.
+            await asyncio.sleep(_FIRST_PAUSE * (2**how.lost - 1))
+            code = how.code if status == "failed" else None
+            payload = self.status(sent, status, code)
+            for _ in range(how.times):
+                await self.deliver(payload)
 
-    def _object(self, media_id: str, **more: Any) -> dict[str, Any]:
-        medium = self.media.get(media_id)
-        if medium is None:
-            raise ValueError("add the file with add_media first")
-        return medium.object(**more)
 
-    def _message(
-        self,
-        kind: str,
-        from_: str,
-        content: dict[str, Any],
-        *,
-        name: str = "Maria Deiana",
-        user_id: str | None = None,
-    ) -> dict[str, Any]:
-        return payloads.message(
-            kind,
-            phone_number_id=self._phone_number_id,
-            from_=from_,
-            name=name,
-            user_id=user_id,
-            at=self._clock.now(),
-            content=content,
-        )
+def _headers(body: bytes, secret: bytes) -> dict[str, str]:
+    return {
+        signature.HEADER: signature.sign(body, secret),
+        "Content-Type": "application/json",
+    }
+
+
+def _approvals(
+    templates: Mapping[tuple[str, str], int | Approval],
+) -> dict[tuple[str, str], Approval]:
+    return {
+        key: value if isinstance(value, Approval) else Approval(parameters=value)
+        for key, value in templates.items()
+    }
