@@ -42,7 +42,7 @@ async def test_live_answers_pass_a_campaign(sim, tmp_path):
         assert all(wait <= LATEST for wait in waits), waits
         await sim.wait_sent(2 * NOTICES + 2, timeout=30)
         got = [s.to for s in sim.sent if s.text == "Domani mercato chiuso"]
-        assert sorted(people) == sorted(got)
+        assert sorted(f"IT.{person}" for person in people) == sorted(got)
 
 
 async def announced(gateway, people: list[str]) -> None:

@@ -241,17 +241,19 @@ async def test_whole_webhook_from_the_simulator(served, sim, inbox):
     photo = sim.add_media(b"\xff\xd8", "image/jpeg")
     note = sim.add_media(b"OggS", "audio/ogg; codecs=opus")
     said = [
-        sim.text("393290000000", "C'è una buca in via Roma / angolo via Milano"),
-        sim.image("393290000000", photo, "Eccola"),
+        sim.text("393290000000", "C'è una buca / via Roma", user_id=""),
+        sim.image("393290000000", photo, "Eccola", user_id=""),
         sim.voice("393290000000", note, user_id="IT.1234"),
-        sim.location("393290000000", 39.2, 9.1, place="Piazza", address="via Roma"),
+        sim.location("393290000001", 39.2, 9.1, place="Piazza", address="via Roma"),
     ]
     answers = [await sim.webhook(payload) for payload in said]
 
     assert [(200, "accepted\n")] * 4 == answers
-    assert ["whatsapp:393290000000", "whatsapp:IT.1234"] == sorted(
-        {item.sender for _, items, _ in inbox.calls for item in items}
-    )
+    assert [
+        "whatsapp:393290000000",
+        "whatsapp:IT.1234",
+        "whatsapp:IT.393290000001",
+    ] == sorted({item.sender for _, items, _ in inbox.calls for item in items})
 
 
 def test_channel_is_blind(channel):

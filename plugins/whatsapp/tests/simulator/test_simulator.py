@@ -110,9 +110,15 @@ def _medium(sim, body) -> str:
     return sim.add_media(b"x", types.get(body.get("type"), "image/png"))
 
 
-async def test_every_published_request_is_taken(send, fixture, sim):
+async def test_every_published_request_is_taken(send, fixture, sim, hooked):
     """Meta's own examples are right requests, but for one that lacks its type."""
     examples = fixture("requests/meta_examples.json")
+    await hooked(Hook())
+    sim.statuses = ()
+    said = sim.text(TO, "Buongiorno")
+    marked = examples["Send typing indicator and read receipt"]["message_id"]
+    value_of(said)["messages"][0]["id"] = marked
+    await sim.webhook(said)
     answers = {}
     for name, body in examples.items():
         text = re.sub(r"\{\{[A-Za-z-]+\}\}", TO, json.dumps(body))
@@ -182,12 +188,41 @@ async def test_wrong_token(sim):
     assert (401, 190) == (response.status, answer["error"]["code"])
 
 
-async def test_read_mark_is_taken(send, sim):
-    """Marking as read sends nothing."""
-    body = {"messaging_product": "whatsapp", "status": "read", "message_id": "w"}
+async def test_read_mark_is_taken(send, sim, hooked):
+    """Marking a citizen's message as read sends nothing, and may show us typing."""
+    await hooked(Hook())
+    said = sim.text(TO, "Buongiorno")
+    await sim.webhook(said)
+    wamid = value_of(said)["messages"][0]["id"]
+    body = {"messaging_product": "whatsapp", "status": "read", "message_id": wamid}
 
     assert (200, {"success": True}) == await send(body)
+    assert (200, {"success": True}) == await send(
+        {**body, "typing_indicator": {"type": "text"}}
+    )
     assert [] == sim.sent
+    assert [(wamid, False), (wamid, True)] == [
+        (mark.message_id, mark.typing) for mark in sim.read_marks
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [
+        ({}, 131009),
+        ({"message_id": ""}, 131009),
+        ({"status": "delivered"}, 131009),
+        ({"typing_indicator": {}}, 131008),
+        ({"typing_indicator": {"type": "audio"}}, 131009),
+        ({"to": TO}, 100),
+    ],
+)
+async def test_wrong_read_mark_is_refused(send, sim, more, code):
+    """Only what a citizen has sent can be marked."""
+    body = {"messaging_product": "whatsapp", "status": "read", "message_id": "wamid.x"}
+    status, answer = await send({**body, **more})
+
+    assert (400, code, []) == (status, answer["error"]["code"], sim.read_marks)
 
 
 async def test_faults_come_in_order(send, sim):

@@ -43,6 +43,7 @@ class Approval:
             "status": self.status,
             "language": language,
             "category": "UTILITY",
+            "parameter_format": "POSITIONAL",
             "components": [body],
             "id": str(594425479261596 + number),
         }
@@ -98,10 +99,9 @@ class Account:
             GraphError: there is no such field.
 
         """
-        known = {
-            "webhook_configuration": {"application": self.webhook_url or ""},
-            **self.numbers[number],
-        }
+        url = self.webhook_url
+        webhook = {"webhook_configuration": {"application": url}} if url else {}
+        known = {**webhook, **self.numbers[number]}
         return {**_chosen(known, fields, _DEFAULT_FIELDS), "id": number}
 
     def show_subscriptions(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _chosen(
 ) -> dict[str, Any]:
     names = fields.split(",") if fields else list(default)
     for name in names:
-        if name not in {*known, "id"}:
+        if name not in {*known, *default, "id"}:
             raise GraphError(PARAMETER, f"Tried accessing nonexisting field ({name})")
     return {name: known[name] for name in names if name in known}
 

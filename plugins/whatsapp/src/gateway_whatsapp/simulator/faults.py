@@ -65,8 +65,8 @@ class Answer(enum.Enum):
 class Fault:
     """What happens to the next request; ``accepted``: the message goes out anyway.
 
-    `expired` is for ``media``; `cut`, `slow` and `other_bytes` are for ``download``; the
-    others are for every stage.
+    `expired` is for ``media``; `cut`, `slow` and `other_bytes` are for ``download``;
+    the others are for every stage.
     """
 
     answer: Answer
