@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from gateway import audit, cases, errands, jobs, messages, outbox, texts
+from gateway import audit, blocks, cases, errands, jobs, messages, outbox, texts
 from gateway.city import City
 from gateway.jobs import Claim
 from gateway.messages import Said
@@ -45,9 +45,28 @@ def record(
 
     """
     jobs.finish(connection, [answer.claim for answer in answers])
+    answers = _refuse(connection, answers)
     queues = [_record(connection, answer, city) for answer in answers]
     fetches = errands.enqueue(connection, [answer.message for answer in answers])
     return [each | fetches for each in queues]
+
+
+def _refuse(connection: Connection, answers: Sequence[Answer]) -> list[Answer]:
+    """Refuse what blocked people say where only a service may answer."""
+    held = {str(a.message.sender) for a in answers if a.state is MessageState.HELD}
+    blocked = blocks.since_at(connection, held) if held else {}
+    return [
+        replace(
+            answer,
+            message=blocks.without_files(answer.message),
+            state=MessageState.REJECTED,
+            reason=blocks.reason_of(blocked[uri]),
+        )
+        if answer.state is MessageState.HELD and uri in blocked
+        else answer
+        for answer in answers
+        for uri in [str(answer.message.sender)]
+    ]
 
 
 def _record(connection: Connection, answer: Answer, city: City) -> set[str]:

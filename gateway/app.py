@@ -18,7 +18,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from gateway import audit, delivering, inbox, outbox
+from gateway import audit, blocks, delivering, inbox, outbox
 from gateway.attachments import AttachmentStore
 from gateway.breaker import Breaker
 from gateway.cases import Numbering
@@ -35,6 +35,7 @@ from gateway.files import StoredFiles
 from gateway.host import PluginHost
 from gateway.inbox import DiskGate, Inbox
 from gateway.metrics import Metrics
+from gateway.mirroring import Mirror, claim_wishes
 from gateway.model import ChannelId, Event, Health, HealthStatus, ServiceId
 from gateway.pipeline import Decider, Pipeline, claim_arrived
 from gateway.plugin import Context
@@ -280,6 +281,8 @@ class Gateway:
             self._add_fetcher(channel_id, channel)
             target = delivering.to_channel(channel_id, channel, self._packing())
             self._add_courier(target)
+            if channel_id in self.recorder.mirrors:
+                self._add_mirror(channel_id, channel)
         for service_id, connectors in self.connectors.items():
             name = settings.services[service_id].name
             target = delivering.to_service(
@@ -338,6 +341,24 @@ class Gateway:
             # The courier's own limit is on the send; recording must still fit in.
             timeout=settings.lease_seconds,
             gate=lambda: breaker.room(settings.concurrency),
+        )
+        self.crew.add(worker)
+
+    def _add_mirror(self, channel_id: ChannelId, channel: Channel[Any]) -> None:
+        settings = self.settings.outbox
+        mirror = Mirror(
+            channel,
+            self.crew,
+            max_age=timedelta(hours=settings.max_age_hours),
+            timeout=settings.lease_seconds / 2,
+        )
+        worker = Worker(
+            self.crew,
+            blocks.queue_of(channel_id),
+            claim=claim_wishes,
+            handle=mirror.handle,
+            concurrency=1,
+            timeout=settings.lease_seconds,
         )
         self.crew.add(worker)
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.errors import AttachmentError
 from gateway.model import (
+    Address,
     AddressChange,
     Attachment,
     ChannelId,
@@ -138,6 +139,20 @@ class Channel(ABC, Generic[ConfigT]):
             f"channel {self.id} has no attachments: {original.id} {attachment.name}",
             retryable=False,
         )
+
+    async def set_blocked(self, address: Address, *, blocked: bool) -> str | None:
+        """Let the provider's own list of blocked people say the same as ours.
+
+        Called if `Manners.mirrors_blocks`, with the address of the conversation; may
+        be repeated. Returns None once it is so, or the code of why the provider will
+        not have it: that is noted, and no more, for the gateway refuses their messages
+        anyway.
+
+        Raises:
+            DeliveryError: with the retry decision as data.
+
+        """
+        raise NotImplementedError(address.scheme, blocked)
 
     async def check(self) -> Health:
         """Say how the account is, by connecting to it; send nothing."""

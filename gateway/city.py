@@ -26,3 +26,8 @@ class City:
     def manners_of(self, channel: str) -> Manners:
         """Return a channel's manners; plain ones if it is not configured any more."""
         return self.manners.get(ChannelId(channel), Manners())
+
+    @property
+    def mirrors(self) -> frozenset[ChannelId]:
+        """Return the channels whose provider keeps a list of who is blocked."""
+        return frozenset(c for c, each in self.manners.items() if each.mirrors_blocks)

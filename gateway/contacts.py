@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from gateway import audit, identity
+from gateway import audit, blocks, identity
 from gateway.model import AddressChange, Contact, Event, Message
 from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
@@ -217,8 +217,10 @@ def find_conversations(
     return found
 
 
-def change_address(connection: Connection, change: AddressChange) -> None:
+def change_address(connection: Connection, change: AddressChange) -> str | None:
     """Give the new addresses to the contact of the old ones; answers go there now.
+
+    Returns the contact's id, if it is somebody we know.
 
     If a new one had a contact of its own already, that was the same person: all its
     addresses are the old contact's from now on. What was said stays where it is.
@@ -227,7 +229,7 @@ def change_address(connection: Connection, change: AddressChange) -> None:
     known = _known(connection, [*old, *new])
     contact_id = next((known[uri] for uri in old if uri in known), None)
     if contact_id is None:
-        return  # nobody we know
+        return None
     merged = {known[uri] for uri in (*old, *new) if uri in known} - {contact_id}
     stable = new[:1] if change.stable else ()
     fresh = {uri: contact_id for uri in new if uri not in known}
@@ -254,6 +256,8 @@ def change_address(connection: Connection, change: AddressChange) -> None:
         data={"item": change.id, "merged": sorted(merged)},
     )
     audit.record(connection, event)
+    blocks.merge(connection, contact_id, merged, event.actor)
+    return contact_id
 
 
 def _touch(conversation_id: str, message: Message) -> dict[str, Any]:

@@ -431,12 +431,14 @@ class Manners:
     ``split`` makes several messages of a text that is too long for one. With
     ``files_apart`` each file is a message of its own (`Outgoing` without text), with
     ``locations`` a point on the map can be one. ``menus``: one can choose from a menu.
+    ``mirrors_blocks``: its provider has a list of blocked people, too.
     """
 
     split: Callable[[str], Sequence[str]] = lambda text: (text,)
     files_apart: bool = False
     locations: bool = False
     menus: bool = False
+    mirrors_blocks: bool = False
 
 
 class Semantics(Enum):

@@ -9,7 +9,10 @@ from gateway.model import Assignment, Case, Contact, Message, MessageState, Verd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What was decided about a citizen's message."""
+    """What was decided about a citizen's message.
+
+    ``blocked``: it is refused because of who sent it, and nobody is told.
+    """
 
     message: Message
     state: MessageState
@@ -17,6 +20,7 @@ class Outcome:
     verdicts: tuple[Verdict, ...]
     assignment: Assignment
     contact: Contact | None = None
+    blocked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

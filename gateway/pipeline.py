@@ -7,14 +7,15 @@ way is `gateway.courier`, an attachment's `gateway.fetch`.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection
 
-from gateway import contacts, inbox, jobs, outbox, receipts
+from gateway import blocks, contacts, inbox, jobs, outbox, receipts
 from gateway.answers import Answer
 from gateway.channel import Channel
 from gateway.connector import Connector
@@ -74,13 +75,17 @@ def apply_claimed(
 
 
 def move_claimed(
-    connection: Connection, pairs: Sequence[tuple[Claim, AddressChange]]
-) -> list[None]:
-    """Finish items that told a new address, and note whose it is."""
+    connection: Connection,
+    pairs: Sequence[tuple[Claim, AddressChange]],
+    mirrors: Collection[ChannelId] = (),
+) -> list[set[str]]:
+    """Finish items that told a new address, and note whose it is.
+
+    Returns the queues with new work: a blocked contact's providers are told.
+    """
     jobs.finish(connection, [claim for claim, _ in pairs])
-    for _, change in pairs:
-        contacts.change_address(connection, change)
-    return [None] * len(pairs)
+    moved = [contacts.change_address(connection, change) for _, change in pairs]
+    return [blocks.follow(connection, each, mirrors) for each in moved]
 
 
 def strictest(verdicts: Sequence[Verdict]) -> Verdict | None:
@@ -153,6 +158,8 @@ class Pipeline:
         self._metrics = metrics
         self._channels = channels
         self._connectors = connectors
+        # One object: units of work are batched by it.
+        self._move = partial(move_claimed, mirrors=recorder.mirrors)
 
     async def handle(self, arrived: Arrived) -> None:
         """Process one item."""
@@ -160,13 +167,13 @@ class Pipeline:
         if arrived.inbound.kind is ItemKind.POISON:
             await self._bury(arrived, "unreadable", "no part of it could be read")
             return
-        read = await self._parse(arrived)
+        claim, read = arrived.claim, await self._parse(arrived)
         if isinstance(read, Receipt):
-            await self._crew.store.run_batched(apply_claimed, (arrived.claim, read))
+            await self._crew.store.run_batched(apply_claimed, (claim, read))
         elif isinstance(read, AddressChange):
-            await self._crew.store.run_batched(move_claimed, (arrived.claim, read))
+            self._wake(await self._crew.store.run_batched(self._move, (claim, read)))
         elif read is not None:
-            await self._process(arrived.claim, read)
+            await self._process(claim, read)
         self._metrics.stage.labels("process").observe(time.perf_counter() - started)
 
     async def _parse(
@@ -202,6 +209,9 @@ class Pipeline:
             queues = await self._crew.store.run_batched(
                 self._recorder.record_outcomes, (claim, outcome)
             )
+        self._wake(queues)
+
+    def _wake(self, queues: Collection[str]) -> None:
         for queue in queues:
             self._crew.wakeups.wake(queue)
 

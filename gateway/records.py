@@ -17,6 +17,7 @@ from gateway import (
     amendments,
     answers,
     audit,
+    blocks,
     cases,
     errands,
     jobs,
@@ -64,6 +65,7 @@ class Recorder:
     def __init__(self, city: City) -> None:
         """Write as ``city`` wants it."""
         self._city = city
+        self.mirrors = city.mirrors
 
     def record_outcomes(
         self, connection: Connection, decided: Sequence[tuple[Claim, Outcome]]
@@ -80,7 +82,7 @@ class Recorder:
         _store(connection, filed)
         deliveries = [d for each in filed for d in self._deliveries(connection, each)]
         queues = outbox.enqueue(connection, deliveries)
-        queues |= errands.enqueue(connection, [each.message for each in outcomes])
+        queues |= errands.enqueue(connection, [f.outcome.message for f in filed])
         audit.record(connection, *(e for each in filed for e in _events(each)))
         return [queues] * len(outcomes)
 
@@ -91,6 +93,7 @@ class Recorder:
             [Sender(message=o.message, identified=o.contact) for o in outcomes],
         )
         conversations = find_conversations(connection, said, contacts)
+        outcomes = blocks.refuse(connection, outcomes, contacts, self.mirrors)
         pairs = list(zip(outcomes, conversations, strict=True))
         filed = amendments.file(connection, pairs)
         rest = [p for p in pairs if p[0].message.id not in filed]
@@ -190,6 +193,8 @@ class Recorder:
         """Return what the citizen is told, if anything."""
         say = self._city.texts.say
         outcome = filed.outcome
+        if outcome.blocked:
+            return ""
         if outcome.state is MessageState.HELD:
             return "" if outcome.message.amendment else say(texts.HELD)
         if outcome.state is MessageState.REJECTED:
@@ -434,6 +439,7 @@ def _events(filed: Filed) -> list[Event]:
         "verdict": strictest.name.lower(),
         "case": filed.case.id if filed.case else None,
         "service": filed.case.service if filed.case else None,
+        **({"blocked": True} if outcome.blocked else {}),
     }
     events = [
         Event(

@@ -14,6 +14,7 @@ from gateway.cli import (
     campaigns,
     cases,
     configuration,
+    contacts,
     daemon,
     dead_letters,
     messages,
@@ -45,6 +46,7 @@ app.command()(messages.replay)
 app.command()(campaigns.campaign)
 app.add_typer(messages.app, name="messages")
 app.add_typer(cases.app, name="cases")
+app.add_typer(contacts.app, name="contacts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(audit.app, name="audit")
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, not_, select
 
-from gateway import inbox
+from gateway import blocks, inbox
 from gateway.app import city_of
 from gateway.cli.opened import ACTOR, one, read, rows, write
 from gateway.cli.output import (
@@ -135,6 +135,10 @@ def replay(
                 schema.inbox.c.kind == "message",
                 # An answer of a service is not decided upon.
                 func.coalesce(schema.message.c.author, "") != Author.SERVICE.value,
+                # Who was blocked then may not be now.
+                not_(
+                    func.coalesce(schema.message.c.reason, "").startswith(blocks.REASON)
+                ),
             )
             .order_by(schema.inbox.c.id.desc())
             .limit(limit)

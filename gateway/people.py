@@ -1,0 +1,146 @@
+"""Finding a contact by what staff have in hand, and what there is to see of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Select, func, select
+
+from gateway import blocks
+from gateway.errors import NotFound
+from gateway.store import schema
+
+
+def by_name(connection: Connection, name: str) -> str:
+    """Return the contact of an id, an address (``whatsapp:39…``) or a message.
+
+    Raises:
+        NotFound: it names nobody.
+
+    """
+    contact, address, message = schema.contact, schema.address, schema.message
+    statements = (
+        select(contact.c.id).where(contact.c.id == name),
+        select(address.c.contact_id).where(address.c.uri == name),
+        _writer().where(message.c.id == name),
+    )
+    for statement in statements:
+        found = connection.execute(statement).scalar_one_or_none()
+        if found is not None:
+            return _by_now(connection, found)
+    # Not repeated: it may be a number, and this may be logged.
+    text = "no contact has that id or address, nor wrote such a message"
+    raise NotFound(text)
+
+
+def by_case(connection: Connection, number: str) -> str:
+    """Return the contact whose case it is.
+
+    Raises:
+        NotFound: there is no such case.
+
+    """
+    case, conversation = schema.cases, schema.conversation
+    found = connection.execute(
+        select(conversation.c.contact_id)
+        .join(case, case.c.conversation_id == conversation.c.id)
+        .where(case.c.number == number)
+    ).scalar_one_or_none()
+    if found is None:
+        text = f"no case {number}"
+        raise NotFound(text)
+    return _by_now(connection, found)
+
+
+def _writer() -> Select[Any]:
+    message, conversation = schema.message, schema.conversation
+    return select(conversation.c.contact_id).join(
+        message, message.c.conversation_id == conversation.c.id
+    )
+
+
+def _by_now(connection: Connection, contact_id: str) -> str:
+    """Return who a contact has become: old conversations keep their own.
+
+    Only the audit trail knows. It is looked through, for contacts without addresses.
+    """
+    address, event = schema.address, schema.event
+    known = select(address.c.uri).where(address.c.contact_id == contact_id).limit(1)
+    if connection.execute(known).first() is not None:
+        return contact_id
+    moves = connection.execute(
+        select(event.c.subject, event.c.data)
+        .where(
+            event.c.action == "contact.moved",
+            event.c.data.contains(contact_id, autoescape=True),
+        )
+        .order_by(event.c.seq.desc())
+    )
+    for move in moves:
+        if contact_id in orjson.loads(move.data)["merged"]:
+            return _by_now(connection, move.subject)
+    return contact_id
+
+
+def summaries(
+    connection: Connection, limit: int, *, blocked: bool
+) -> list[dict[str, Any]]:
+    """Return contacts, or those ``blocked`` only, newest first; without their names."""
+    contact, address, block = schema.contact, schema.address, schema.blocked
+    addresses = (
+        select(func.count())
+        .where(address.c.contact_id == contact.c.id)
+        .scalar_subquery()
+    )
+    statement = (
+        select(
+            contact.c.id,
+            addresses.label("addresses"),
+            block.c.at.label("blocked_at"),
+            block.c.actor.label("blocked_by"),
+            block.c.reason,
+        )
+        .join(block, block.c.contact_id == contact.c.id, isouter=not blocked)
+        .order_by(*([block.c.at.desc()] if blocked else []), contact.c.id.desc())
+        .limit(limit)
+    )
+    return _rows(connection, statement)
+
+
+def card(connection: Connection, contact_id: str) -> dict[str, Any]:
+    """Return all there is to see of a contact: addresses, conversations, cases."""
+    contact, address = schema.contact, schema.address
+    conversation, case = schema.conversation, schema.cases
+    name = connection.execute(
+        select(contact.c.name).where(contact.c.id == contact_id)
+    ).scalar_one()
+    block = blocks.find(connection, contact_id)
+    addresses = select(address.c.uri, address.c.stable).where(
+        address.c.contact_id == contact_id
+    )
+    conversations = select(
+        conversation.c.channel, conversation.c.reply_to, conversation.c.last_inbound_at
+    ).where(conversation.c.contact_id == contact_id)
+    cases = (
+        select(case.c.number, case.c.service, case.c.status, case.c.opened_at)
+        .join(conversation, conversation.c.id == case.c.conversation_id)
+        .where(conversation.c.contact_id == contact_id)
+    )
+    return {
+        "id": contact_id,
+        "name": name,
+        "blocked_at": block.at if block else None,
+        "blocked_by": block.actor if block else None,
+        "reason": block.reason if block else None,
+        "addresses": _rows(connection, addresses.order_by(address.c.uri)),
+        "conversations": _rows(connection, conversations),
+        "cases": _rows(connection, cases.order_by(case.c.number)),
+    }
+
+
+def _rows(connection: Connection, statement: Select[Any]) -> list[dict[str, Any]]:
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in connection.execute(statement).mappings()
+    ]
