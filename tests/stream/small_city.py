@@ -89,6 +89,8 @@ class Outside:
     files: dict[str, list[bytes | Exception]] = field(default_factory=dict)
     grace: float = 0.0
     rates: list[Rate] = field(default_factory=list)
+    blocked: list[tuple[str, str, bool]] = field(default_factory=list)
+    block_answers: list[str | Exception] = field(default_factory=list)
 
 
 def in_hundreds(text: str) -> list[str]:
@@ -164,6 +166,13 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                 raise answer
             yield answer
 
+        async def set_blocked(self, address: Address, *, blocked: bool) -> str | None:
+            answer = outside.block_answers.pop(0) if outside.block_answers else None
+            if isinstance(answer, Exception):
+                raise answer
+            outside.blocked.append((self.id, address.value, blocked))
+            return answer
+
         def rates(self) -> list[Rate]:
             return outside.rates
 
@@ -191,7 +200,12 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
         @hookimpl
         def register_channels(self) -> list[ChannelType]:
             return [
-                ChannelType("phone", Section, Phone, Manners(split=in_hundreds)),
+                ChannelType(
+                    "phone",
+                    Section,
+                    Phone,
+                    Manners(split=in_hundreds, mirrors_blocks=True),
+                ),
                 ChannelType(
                     "album",
                     Section,
