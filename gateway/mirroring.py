@@ -14,13 +14,14 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from gateway import audit, blocks, jobs
 from gateway.channel import Channel
 from gateway.errors import DeliveryError
 from gateway.jobs import Burial, Claim, ClaimRequest, Retry
 from gateway.model import Address, Event
+from gateway.receipts import CHANNEL, queue_of
 from gateway.store import schema
 from gateway.workers import Crew, bury_all, retry_all
 
@@ -29,11 +30,15 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A contact whose provider is to be told; without address if we don't know one."""
+    """A contact whose provider is to be told; without address if we don't know one.
+
+    ``awaits``: something is on its way to them, which the provider would then refuse.
+    """
 
     claim: Claim
     address: Address | None
     blocked: bool
+    awaits: bool = False
 
 
 def claim_wishes(
@@ -44,37 +49,51 @@ def claim_wishes(
     ids = {claim.subject for each in claims for claim in each}
     if not ids:
         return [[] for _ in claims]
-    blocked = blocks.since(connection, ids)
     channels = {blocks.channel_of(claim.queue) for each in claims for claim in each}
-    addresses = _addresses(connection, channels, ids)
+    blocked = blocks.since(connection, ids)
+    threads = _threads(connection, channels, ids)
+    awaited = _awaited(connection, channels, threads)
     return [
         [
             Wish(
                 claim=claim,
-                address=addresses.get((claim.queue, claim.subject)),
+                address=Address.parse(thread.reply_to) if thread else None,
                 blocked=claim.subject in blocked,
+                awaits=thread is not None and thread.id in awaited,
             )
             for claim in each
+            for thread in [threads.get((claim.queue, claim.subject))]
         ]
         for each in claims
     ]
 
 
-def _addresses(
+def _threads(
     connection: Connection, channels: set[str], contact_ids: set[str]
-) -> Mapping[tuple[str, str], Address]:
-    """Return where each contact is answered, by queue and contact."""
+) -> Mapping[tuple[str, str], Row[Any]]:
+    """Return the conversation of each contact, by queue and contact."""
     table = schema.conversation
     rows = connection.execute(
-        select(table.c.channel, table.c.contact_id, table.c.reply_to).where(
-            table.c.channel.in_(channels),
-            table.c.contact_id.in_(contact_ids),
+        select(table).where(
+            table.c.channel.in_(channels), table.c.contact_id.in_(contact_ids)
         )
     )
-    return {
-        (blocks.queue_of(row.channel), row.contact_id): Address.parse(row.reply_to)
-        for row in rows
-    }
+    return {(blocks.queue_of(row.channel), row.contact_id): row for row in rows}
+
+
+def _awaited(
+    connection: Connection,
+    channels: set[str],
+    threads: Mapping[tuple[str, str], Row[Any]],
+) -> set[str]:
+    """Return the conversations in which something is still to be sent."""
+    job = schema.job
+    queues = {queue_of(f"{CHANNEL}:{channel}") for channel in channels}
+    lanes = {thread.id for thread in threads.values()}
+    found = connection.execute(
+        select(job.c.lane).where(job.c.queue.in_(queues), job.c.lane.in_(lanes))
+    )
+    return set(found.scalars())
 
 
 class Mirror:
@@ -93,6 +112,9 @@ class Mirror:
         """Tell the provider how a contact stands, and record what came of it."""
         if wish.address is None:
             await self._crew.store.run(lambda c: jobs.finish(c, [wish.claim]))
+            return
+        if wish.blocked and wish.awaits:
+            await self._again(wish.claim)
             return
         try:
             code = await self._tell(wish.address, blocked=wish.blocked)
@@ -134,10 +156,13 @@ class Mirror:
     async def _failed(self, claim: Claim, error: DeliveryError) -> None:
         store, age = self._crew.store, self._crew.clock.now() - claim.created_at
         if error.retryable and age < self._max_age:
-            delay = self._crew.delay(claim.attempt, error.retry_after)
-            retry = Retry(claim=claim, due_at=self._crew.clock.now() + delay)
-            await store.run_batched(retry_all, retry)
+            await self._again(claim, error.retry_after)
             return
         code = "expired" if error.retryable else error.code
         burial = Burial(claim=claim, code=code, reason=f"{error.code}: {error.text}")
         await store.run_batched(bury_all, burial)
+
+    async def _again(self, claim: Claim, retry_after: float | None = None) -> None:
+        delay = self._crew.delay(claim.attempt, retry_after)
+        retry = Retry(claim=claim, due_at=self._crew.clock.now() + delay)
+        await self._crew.store.run_batched(retry_all, retry)

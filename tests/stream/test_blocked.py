@@ -311,3 +311,16 @@ async def test_refusal_becomes_a_dead_letter(tmp_path, url):
         (letter,) = await city.rows(schema.dead_letter)
         assert ("block:phone", "full") == (letter.queue, letter.code)
         assert letter.subject == await contact_of(city)
+
+
+async def test_what_is_on_its_way_goes_first(tmp_path, url):
+    """A provider refuses what we send to people on its list: it is told afterwards."""
+    outside = Outside(faults=[DeliveryError("busy", "no", retryable=True)] * 3)
+    async with small_city(tmp_path, url=url, outside=outside) as city:
+        await city.say(text="una buca")
+        await city.until(lambda: len(outside.faults) < 3)
+        await block(city)
+        await city.until(lambda: bool(outside.blocked))
+
+        assert [] == outside.faults
+        assert ["anna"] == [n.to.value for n in outside.notices]

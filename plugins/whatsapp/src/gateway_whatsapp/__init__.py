@@ -34,6 +34,12 @@ class WhatsAppPlugin(Plugin[NoConfig]):
                 "whatsapp",
                 WhatsAppConfig,
                 partial(WhatsAppChannel, numbers=self._numbers),
-                Manners(split=split_text, files_apart=True, locations=True, menus=True),
+                Manners(
+                    split=split_text,
+                    files_apart=True,
+                    locations=True,
+                    menus=True,
+                    mirrors_blocks=True,
+                ),
             )
         ]

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.channel import Channel, Rate, RouteDef
 from gateway.model import (
+    Address,
     AddressChange,
     Attachment,
     ChannelId,
@@ -27,7 +28,7 @@ from gateway.model import (
     Semantics,
 )
 from gateway.plugin import Context
-from gateway_whatsapp import checking, signature
+from gateway_whatsapp import blocking, checking, signature
 from gateway_whatsapp.account import Account
 from gateway_whatsapp.client import CloudApi
 from gateway_whatsapp.config import WhatsAppConfig
@@ -168,6 +169,19 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
         """
         del original
         return self._api.download(attachment.locator)
+
+    async def set_blocked(self, address: Address, *, blocked: bool) -> str | None:
+        """Let Meta's list of blocked users follow ours; return the code if it won't.
+
+        Raises:
+            DeliveryError: not done, now or ever.
+
+        """
+        if not self.config.mirror_blocks:
+            return blocking.OFF
+        return await blocking.set_blocked(
+            self._api, self._account, address, blocked=blocked
+        )
 
     async def check(self) -> Health:
         """Ask Meta whether token, number, webhook and templates are right."""

@@ -299,6 +299,28 @@ class CloudApi:
         except PayloadError as error:
             return down(f"what answers at base_url is not Meta ({error})")
 
+    async def call(
+        self, method: str, edge: str, body: dict[str, Any]
+    ) -> tuple[Refusal | None, bytes]:
+        """Do with our number what may be done twice; return what Meta says to it.
+
+        A refusal is not held against the account yet.
+
+        Raises:
+            DeliveryError: there is no answer.
+
+        """
+        url = URL(f"{self._number}/{edge}")
+        try:
+            async with await self._request(method, url, json=body) as response:
+                raw = await response.read()
+        except _BROKEN as error:
+            raise self._unreachable(error) from error
+        if response.status != HTTPStatus.OK:
+            return _refusal(response, raw), raw
+        self._account.answered()
+        return None, raw
+
     async def _request(
         self, method: str, url: URL, **options: Any
     ) -> aiohttp.ClientResponse:

@@ -124,6 +124,9 @@ class WhatsAppConfig(Section):
     """What shows the citizen that their message was read: the office's answer, or
     already our notice."""
 
+    mirror_blocks: bool = True
+    """Whether Meta is told who is blocked; nothing can be sent to them then, either."""
+
     timeout: Annotated[float, Field(gt=0, le=120)] = 20.0
     """Seconds that a request to the Graph API may take."""
 

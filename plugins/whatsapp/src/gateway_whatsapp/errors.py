@@ -97,6 +97,10 @@ RULES: Final[dict[int, Rule]] = {
     132068: Rule(B, "the flow is blocked"),
     132069: Rule(B, "the flow is throttled"),
     135000: Rule(B, "a parameter is wrong"),
+    139100: Rule(B, "the user could not be blocked or unblocked"),
+    139101: Rule(B, "the list of blocked users is full: take some off"),
+    139102: Rule(R, "the list of blocked users was being changed"),
+    139103: Rule(R, "Meta had a fault with the list of blocked users"),
 }
 """Code → rule; 200 to 299 are permissions (`rule_of`)."""
 
