@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway import inbox
+from sqlalchemy import Connection
+
+from gateway import blocks, inbox
 from gateway.attachments import AttachmentStore
 from gateway.channel import Channel
 from gateway.errors import AttachmentError
 from gateway.fetch import fetch_one
-from gateway.model import Attachment, AttachmentState, ChannelId, Message
+from gateway.model import Attachment, AttachmentState, ChannelId, Inbound, Message
 from gateway.store import Store
 
 
@@ -33,7 +35,8 @@ class StoredFiles:
         """Return the attachment with its bytes stored, fetched now if need be.
 
         Raises:
-            AttachmentError: it can't be had, now or ever.
+            AttachmentError: it can't be had, now or ever; nothing is fetched of people
+                whose address is a blocked one.
 
         """
         if attachment.state is AttachmentState.STORED:
@@ -42,7 +45,7 @@ class StoredFiles:
         if channel is None:
             text = f"channel {message.channel} is not configured"
             raise AttachmentError("no_channel", text, retryable=False)
-        (item,) = await self._store.read(lambda c: inbox.load(c, [message.id]))
+        item = await self._store.read(lambda c: _load(c, message))
         return await fetch_one(
             channel.fetch, self._attachments, item.original, attachment
         )
@@ -57,3 +60,12 @@ class StoredFiles:
         if attachment.sha256 is None:
             raise AttachmentError("not_stored", "fetch it first", retryable=True)
         return self._attachments.path(attachment.sha256)
+
+
+def _load(connection: Connection, message: Message) -> Inbound:
+    uris = {str(each) for each in (message.sender, *message.aliases)}
+    if blocks.since_at(connection, uris):
+        text = "its sender is blocked"
+        raise AttachmentError(blocks.NOTE, text, retryable=False)
+    (item,) = inbox.load(connection, [message.id])
+    return item

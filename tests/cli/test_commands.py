@@ -256,3 +256,52 @@ async def test_campaign_that_can_not_be(town: Town):
     await town.command("campaign", "--channel", "probe", *words, code=1)
     (town.folder / "text").write_text("Avviso")
     await town.command("campaign", "--channel", "probe", *words, code=2)
+
+
+async def test_contact_is_blocked_and_heard_again(town: Town):
+    """Found by case, address, message or id; what they said stays refused."""
+    await town.say("anna", text="una buca")
+    await town.until(lambda: 2 == len(town.arrived))
+    case = await town.first("cases", "list")
+    because = ("--reason", "insulti")
+    await town.command("contacts", "block", "--case", case["number"], *because)
+    again = await town.command("contacts", "block", "probe:anna", *because)
+    assert "was blocked already" in again
+    (row,) = await town.listed("contacts", "list", "--blocked")
+    assert (1, "insulti", "staff:cli") == (
+        row["addresses"],
+        row["reason"],
+        row["blocked_by"],
+    )
+
+    await town.say("anna", text="un insulto")
+    refused = await town.first("messages", "list", "--state", "rejected")
+    assert refused["reason"].startswith("the sender is blocked since")
+    for name in (refused["id"], row["id"], "probe:anna"):
+        shown = await town.listed("contacts", "show", name)
+        assert (row["id"], "insulti") == (shown["id"], shown["reason"])
+        assert [case["number"]] == [each["number"] for each in shown["cases"]]
+        assert ["probe:anna"] == [each["uri"] for each in shown["addresses"]]
+    assert row["id"] in await town.command("contacts", "show", row["id"])
+    assert [] == await town.listed("replay")
+
+    await town.command("contacts", "unblock", refused["id"])
+    assert "was not" in await town.command("contacts", "unblock", "probe:anna")
+    await town.say("anna", text="la buca, per favore")
+    await town.until(lambda: ("strade", "m3") in town.arrived)
+
+    assert [] == await town.listed("contacts", "list", "--blocked")
+    assert [row["id"]] == [each["id"] for each in await town.listed("contacts", "list")]
+    actions = [e["action"] for e in await town.listed("audit", "show", row["id"])]
+    assert ["contact.blocked", "contact.unblocked"] == actions
+    assert not [each for each in town.arrived if each[1] == "m2"]
+
+
+async def test_contact_must_be_named(town: Town):
+    """By one name that somebody has."""
+    because = ("--reason", "r")
+    await town.command("contacts", "block", "probe:nobody", *because, code=1)
+    await town.command("contacts", "block", "--case", "URP-1", *because, code=1)
+    await town.command("contacts", "unblock", code=2)
+    await town.command("contacts", "show", "a", "--case", "b", code=2)
+    await town.command("contacts", "block", "probe:nobody", code=2)

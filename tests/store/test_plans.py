@@ -13,6 +13,7 @@ import pytest
 from small_city import Outside, small_city
 from sqlalchemy import Connection, Engine, event, text
 
+from gateway import blocks, people
 from gateway.channel import Rate
 from gateway.errors import DeliveryError
 from gateway.model import Item
@@ -64,8 +65,13 @@ def looked_through(node: dict) -> Iterator[str]:
         yield from looked_through(child)
 
 
+def _block(connection: Connection) -> None:
+    contact = people.by_name(connection, "phone:anna")
+    blocks.block(connection, contact, "r", "staff", mirrors=["phone"])
+
+
 async def test_every_row_is_reached_by_an_index(tmp_path, url, statements):
-    """Texts, a repetition, files, a retry, receipts, an answer: no table is scanned."""
+    """Texts, a repetition, files, a retry, an answer, a block: no table is scanned."""
     outside = Outside(rates=[Rate(per_second=1000, burst=9, each_recipient=True)])
     async with small_city(tmp_path, url=url, outside=outside) as city:
         city.outside.files = {"f": [b"a file"]}
@@ -87,6 +93,10 @@ async def test_every_row_is_reached_by_an_index(tmp_path, url, statements):
             references=[f"<{handed}@office>"],
         )
         await city.settle()
+        await city.gateway.store.run(_block)
+        await city.settle()
+        await city.say(text="un insulto", files=["f"])
+        await city.settle(waiting=1)
         await asyncio.sleep(0.2)  # a tick and a claim of nothing
 
         def look(connection: Connection) -> dict[str, set[str]]:

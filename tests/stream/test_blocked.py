@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from small_city import City, Outside, small_city
 
-from gateway import blocks, people
+from gateway import blocks, jobs, people
 from gateway.errors import DeliveryError
 from gateway.model import Action, Contact, ContactId, Message, Verdict
 from gateway.plugin import NoConfig, Plugin, hookimpl
@@ -311,6 +311,10 @@ async def test_refusal_becomes_a_dead_letter(tmp_path, url):
         (letter,) = await city.rows(schema.dead_letter)
         assert ("block:phone", "full") == (letter.queue, letter.code)
         assert letter.subject == await contact_of(city)
+
+        await city.gateway.store.run(lambda c: jobs.resurrect(c, letter.id, "staff"))
+        await city.settle()
+        assert [("phone", "anna", True)] == outside.blocked
 
 
 async def test_what_is_on_its_way_goes_first(tmp_path, url):

@@ -14,6 +14,7 @@ import pytest
 from small_city import small_city
 from structlog.testing import capture_logs
 
+from gateway import blocks, people
 from gateway.errors import AttachmentError
 from gateway.model import (
     Action,
@@ -306,3 +307,18 @@ async def test_file_that_can_not_be_read_yet(tmp_path):
         assert "senta" == handover.message.text
         assert 1 == len(handover.enclosures)
         assert any("enrich" in flag for flag in handover.message.flags)
+
+
+async def test_no_file_of_a_blocked_sender_is_fetched(tmp_path, url):
+    """Not even for a plugin that wants to look into it."""
+    async with small_city(tmp_path, Transcriber(), url=url) as city:
+        await city.say(text="una buca")
+        await city.settle()
+        store = city.gateway.store
+        anna = await store.read(lambda c: people.by_name(c, "phone:anna"))
+        await store.run(lambda c: blocks.block(c, anna, "r", "staff"))
+        await city.say(files=["voice"])
+        await city.settle(waiting=1)
+
+        (file,) = await city.rows(schema.attachment)
+        assert ("lost", blocks.NOTE) == (file.state, file.note)
