@@ -21,11 +21,12 @@ from gateway_whatsapp.people import SCHEME, is_bsuid
 OFF: Final = "mirror_blocks_off"
 """Why nothing was told to Meta, if the configuration does not want it."""
 
-_UNKNOWN_REQUEST = 100
-_NOT_TAKEN = {131021, 131047}
-"""Codes of one user: our own number, or nobody who wrote in the last 24 hours."""
-_NO_LIST = {3, 10, 131005, *range(200, 300)}
-"""Codes of an account or a token that may not do this."""
+_NEVER_LISTED = {3, 131021, 131047}
+"""Codes of an app without the list, of our own number, and of somebody who has not
+written in the last 24 hours."""
+_NOT_ALLOWED = {10, 131005, *range(200, 300)}
+"""Codes of a token that may not do this; perhaps it once could."""
+_NO_SUCH_REQUEST = 100
 
 
 async def set_blocked(
@@ -41,13 +42,19 @@ async def set_blocked(
         text = f"not a WhatsApp address: {address.scheme}"
         raise DeliveryError("bad_address", text, retryable=False)
     method = "POST" if blocked else "DELETE"
-    refusal = _of_user(*await api.call(method, "block_users", render(address)))
+    refusal, raw = await api.call(method, "block_users", render(address))
+    code = _code_of_user(raw)
+    if code is not None:
+        refusal = Refusal(status=HTTPStatus.BAD_REQUEST, code=code)
     if refusal is None:
         return None
-    if _is_final(refusal, blocked=blocked):
+    error = delivery_error(refusal, 1, sending=False)
+    hopeless = blocked and code is not None and not error.retryable
+    if hopeless or _is_final(refusal, blocked=blocked):
         return name_of(refusal)
-    account.refused(refusal)
-    raise delivery_error(refusal, 1, sending=False)
+    if refusal.code not in _NOT_ALLOWED:
+        account.refused(refusal)
+    raise error
 
 
 def render(address: Address) -> dict[str, Any]:
@@ -57,19 +64,20 @@ def render(address: Address) -> dict[str, Any]:
 
 
 def _is_final(refusal: Refusal, *, blocked: bool) -> bool:
-    """Tell whether to leave it at that: who can't be listed need not be taken off."""
-    unsupported = blocked and refusal.code == _UNKNOWN_REQUEST
-    return unsupported or refusal.code in _NOT_TAKEN | _NO_LIST
+    """Tell whether to leave it at that.
+
+    Not where somebody may stay on Meta's list whom the city wants to hear: staff see it.
+    """
+    if not blocked:
+        return refusal.code in _NEVER_LISTED
+    return refusal.code in {*_NEVER_LISTED, *_NOT_ALLOWED, _NO_SUCH_REQUEST}
 
 
-def _of_user(refusal: Refusal | None, raw: bytes) -> Refusal | None:
-    """Return what is said of our user in particular, if that is said."""
+def _code_of_user(raw: bytes) -> int | None:
+    """Return the code of what failed with our user in particular, if that is told."""
     try:
-        told = Payload.from_json(raw)
-        failed = told.get("block_users").items_or_none("failed_users")
-        codes = [e.integer("code") for f in failed for e in f.items_or_none("errors")]
+        told = Payload.from_json(raw).get("block_users").items_or_none("failed_users")
+        errors = [error for user in told for error in user.items_or_none("errors")]
+        return errors[0].integer("code") if errors else None
     except PayloadError:
-        codes = []
-    if not codes:
-        return refusal
-    return Refusal(status=HTTPStatus.BAD_REQUEST, code=codes[0])
+        return None
