@@ -66,7 +66,7 @@ def render(address: Address) -> dict[str, Any]:
 def _is_final(refusal: Refusal, *, blocked: bool) -> bool:
     """Tell whether to leave it at that.
 
-    Not where somebody may stay on Meta's list whom the city wants to hear: staff see it.
+    Not where somebody whom the city wants to hear may stay on Meta's list.
     """
     if not blocked:
         return refusal.code in _NEVER_LISTED
