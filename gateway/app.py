@@ -26,6 +26,7 @@ from gateway.channel import Channel
 from gateway.city import City
 from gateway.clock import Clock, SystemClock
 from gateway.config import Settings
+from gateway.connections import explain
 from gateway.connector import Connector
 from gateway.courier import Courier, Target
 from gateway.errands import fetch_queue
@@ -131,10 +132,12 @@ class Gateway:
         Returns the sections that were reloaded, and those that need a restart.
         """
         before, after = self.settings.model_dump(), settings.model_dump()
-        self.settings = settings
         changed = [name for name in after if before[name] != after[name]]
         live = [name for name in changed if name in {"log", "health"}]
         restart = [name for name in changed if name not in live]
+        # The rest stays what we run with: what is taken back needs no restart.
+        update = {name: getattr(settings, name) for name in live}
+        self.settings = self.settings.model_copy(update=update)
         return live, restart
 
     async def _open(
@@ -391,6 +394,8 @@ async def _checked(part: Channel[Any] | Connector[Any]) -> Health:
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             return await part.check()
+    except OSError as error:
+        return Health(status=HealthStatus.DOWN, text=explain(error))
     except Exception as error:  # noqa: BLE001 (plugin code; the answer is its health)
         text = f"{type(error).__name__}: {error}"
         return Health(status=HealthStatus.DOWN, text=text)

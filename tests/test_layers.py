@@ -18,6 +18,7 @@ PUBLIC = frozenset(
         "gateway.channel",
         "gateway.clock",
         "gateway.config",
+        "gateway.connections",
         "gateway.connector",
         "gateway.errors",
         "gateway.model",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +19,7 @@ from gateway.cli.output import (
     dumps,
     show,
 )
-from gateway.config import Kinds
+from gateway.config import Document, Kinds, enabled_plugins, plugin_name
 from gateway.config import schema as json_schema
 from gateway.errors import ConfigError
 from gateway.host import PluginHost
@@ -73,20 +74,36 @@ def _all_kinds() -> Kinds:
     return kinds_of(host)
 
 
-def plugins(*, as_json: JsonOption = False) -> None:
-    """List the installed plugins, and what each offers."""
-    rows = [_plugin(name) for name in sorted(PluginHost().installed())]
+def plugins(
+    config: ConfigOption = DEFAULT_CONFIG, *, as_json: JsonOption = False
+) -> None:
+    """List the installed plugins and those in files, and what each offers."""
+    entries = [*sorted(PluginHost().installed()), *_in_files(config)]
+    rows = [_plugin(entry, config.parent) for entry in entries]
     show(rows, as_json=as_json, empty="no plugins are installed")
 
 
-def _plugin(name: str) -> dict[str, Any]:
+def _in_files(config: Path) -> list[str]:
+    """Return the plugins that a configuration enables as files, if there is one."""
+    if not config.exists():
+        return []
+    try:
+        entries = enabled_plugins(Document.read(config))
+    except ConfigError as error:
+        complain(f"{error}\nplugins in files are not listed")
+        return []
+    return [entry for entry in entries if plugin_name(entry) != entry]
+
+
+def _plugin(entry: str, folder: Path) -> dict[str, Any]:
     host = PluginHost()
-    entry = host.installed()[name]
-    host.load([name], DEFAULT_CONFIG.parent)
+    host.load([entry], folder)
+    installed = host.installed().get(entry)
+    found = installed.dist if installed else None
     return {
-        "plugin": name,
-        "distribution": entry.dist.name if entry.dist else "",
-        "version": entry.dist.version if entry.dist else "",
+        "plugin": plugin_name(entry),
+        "distribution": found.name if found else entry,
+        "version": found.version if found else "",
         "channels": ", ".join(host.channel_types()),
         "connectors": ", ".join(host.connector_types()),
     }

@@ -143,9 +143,22 @@ async def test_sighup_reloads_what_can_be_and_says_what_can_not(folder: Path):
     assert "log.level: found text 'loud'" in by_event["reload_refused"]["problems"]
 
 
-async def _logged(folder: Path, event: str) -> None:
+async def test_sighup_after_a_change_was_taken_back(folder: Path):
+    """What is as the daemon runs it needs no restart, whatever it was meanwhile."""
+    async with daemon(folder) as process:
+        port = port_of(folder)
+        for count, more in enumerate(("\n[outbox]\nconcurrency = 3\n", ""), start=1):
+            write(folder, port, more=more)
+            process.send_signal(signal.SIGHUP)
+            await _logged(folder, "reloaded", count)
+
+    told = [line for line in lines(folder) if line["event"] == "reloaded"]
+    assert [["outbox"], []] == [line["need_restart"] for line in told]
+
+
+async def _logged(folder: Path, event: str, count: int = 1) -> None:
     async with asyncio.timeout(10):
-        while event not in {line["event"] for line in lines(folder)}:
+        while [line["event"] for line in lines(folder)].count(event) < count:
             await asyncio.sleep(0.05)
 
 
@@ -256,6 +269,25 @@ def test_schema_and_plugins_can_be_printed(folder: Path):
     assert {"email", "moderation", "routing", "whatsapp"} <= {
         p["plugin"] for p in plugins
     }
+
+
+def test_plugins_in_files_are_listed(folder: Path):
+    """A plugin of one file, enabled in the configuration, is listed with its file."""
+    (folder / "mine.py").write_text(
+        "from gateway.plugin import NoConfig, Plugin\n"
+        "class Mine(Plugin[NoConfig]):\n    pass\n"
+    )
+    path = folder / "gateway.toml"
+    text = path.read_text().replace("plugins = [", 'plugins = ["mine.py:Mine", ')
+    path.write_text(text)
+    listed = json.loads(run(folder, "plugins", "--json").stdout)
+    path.write_text("plugins = [")
+    broken = run(folder, "plugins", "--json")
+
+    mine = [p for p in listed if p["plugin"] == "mine"]
+    assert ["mine.py:Mine"] == [p["distribution"] for p in mine]
+    assert "plugins in files are not listed" in broken.stderr
+    assert "whatsapp" in {p["plugin"] for p in json.loads(broken.stdout)}
 
 
 def test_schema_of_a_config_with_problems(folder: Path):

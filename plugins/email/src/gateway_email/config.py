@@ -46,6 +46,10 @@ def _reply_base(value: str) -> str:
     return value
 
 
+Domain = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*$"),
+]
 MailAddress = Annotated[str, AfterValidator(_address)]
 ReplyAddress = Annotated[MailAddress, AfterValidator(_reply_base)]
 
@@ -100,7 +104,7 @@ class EmailSettings(_Account):
     """Address of the mailbox that the channel reads; answers come to
     ``name+token@domain``, so the server must deliver plus-addresses."""
 
-    domain: str
+    domain: Domain
     """Domain of our Message-IDs; never change it: answers refer to it."""
 
     key: Annotated[SecretStr, Field(min_length=16)]

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 
 from aioimaplib import aioimaplib  # type: ignore[import-untyped]
 
+from gateway.connections import explain
 from gateway.errors import GatewayError
 from gateway_email.config import EmailChannelConfig
 
@@ -192,8 +193,8 @@ class Mailbox:
                 self._give_up(step)
             return task.result()
         except (aioimaplib.AioImapException, OSError) as error:
-            kind = type(error).__name__
-            raise MailboxError("imap_broken", f"{step} failed ({kind})") from None
+            text = f"{step} failed: {explain(error)}"
+            raise MailboxError("imap_broken", text) from None
         finally:
             task.cancel()
 

@@ -14,6 +14,7 @@ from email.message import EmailMessage
 
 import aiosmtplib
 
+from gateway.connections import explain
 from gateway.errors import DeliveryError
 from gateway_email.config import EmailSettings
 
@@ -146,7 +147,7 @@ def _not_taken(error: Exception) -> DeliveryError:
         return DeliveryError("smtp_login", text, retryable=True, account=True)
     if isinstance(error, aiosmtplib.SMTPResponseException):
         return _refused("smtp_refused", error.code)
-    text = f"no connection ({type(error).__name__}): check host, port and security"
+    text = f"no connection: {explain(error)}"
     return DeliveryError("smtp_unreachable", text, retryable=True)
 
 

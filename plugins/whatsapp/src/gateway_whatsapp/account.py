@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 from structlog.typing import FilteringBoundLogger
 
+from gateway.connections import explain
 from gateway.model import ChannelId, Health, HealthStatus
 from gateway_whatsapp.errors import Action, Refusal, rule_of
 
@@ -46,7 +47,7 @@ class Account:
 
     def unreachable(self, error: BaseException) -> None:
         """Note that no answer came."""
-        text = f"the Graph API does not answer ({type(error).__name__})"
+        text = f"Meta's API can't be reached: {explain(error)}"
         self._note(Health(status=HealthStatus.DEGRADED, text=text))
 
     def told(self, code: str) -> None:

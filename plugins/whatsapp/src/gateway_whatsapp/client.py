@@ -17,6 +17,7 @@ import aiohttp
 from yarl import URL
 
 from gateway.clock import Clock
+from gateway.connections import explain
 from gateway.errors import AttachmentError, DeliveryError, PayloadError
 from gateway.model import (
     Enclosure,
@@ -355,7 +356,7 @@ class CloudApi:
     def _unreachable(self, error: BaseException) -> DeliveryError:
         """Return what it means that no connection came about."""
         self._account.unreachable(error)
-        return DeliveryError("unreachable", type(error).__name__, retryable=True)
+        return DeliveryError("unreachable", explain(error), retryable=True)
 
     def _lost(self, error: BaseException) -> DeliveryError:
         """Return what it means that the request went out and no answer came."""
