@@ -35,7 +35,6 @@ def template(**changes: Any) -> dict[str, Any]:
         "name": "risposta",
         "status": "APPROVED",
         "language": "it",
-        "parameter_format": "POSITIONAL",
         "components": [BODY],
         **changes,
     }
@@ -247,7 +246,10 @@ async def test_subscription(checked, meta, apps, status, text):
             ],
             "header or buttons",
         ),
-        ([template(parameter_format="NAMED")], "has named places"),
+        (
+            [template(components=[{"type": "BODY", "text": "x {{number}} {{text}}"}])],
+            "has named places",
+        ),
         ([template(status=None)], "can't be read"),
         (
             [

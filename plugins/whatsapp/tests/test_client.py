@@ -416,6 +416,7 @@ async def test_broken_download_is_tried_again(channel, answering, fetched):
 
 async def test_check_asks_for_our_number(reach, sim):
     """The check connects, and sends nothing."""
+    sim.webhook_url = "http://127.0.0.1:9/channels/whatsapp/webhook"
     health = await reach().check()
 
     assert HealthStatus.OK is health.status

@@ -21,14 +21,14 @@ _NUMBER = (
     "verified_name,display_phone_number,status,code_verification_status,"
     "quality_rating,webhook_configuration"
 )
-_TEMPLATE = "name,status,language,parameter_format,components"
+_TEMPLATE = "name,status,language,components"
 _MOST_SPECIFIC_FIRST = ("phone_number", "whatsapp_business_account", "application")
 _LIMITED = {
     "FLAGGED": "its quality is low, see WhatsApp Manager before Meta limits it",
     "RATE_LIMITED": "it has sent what it may, see its limit in WhatsApp Manager",
     "RESTRICTED": "Meta restricts it, see its quality in WhatsApp Manager",
 }
-_PLACE = re.compile(r"\{\{\s*\w+\s*\}\}")
+_PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _LONGEST = 200
 
 
@@ -165,23 +165,21 @@ def judge_template(known: Payload, template: Template) -> Iterator[Health]:
 
 
 def _judge_places(there: Payload, template: Template, name: str) -> Iterator[Health]:
-    body, others = 0, 0
+    places: set[str] = set()
+    others = False
     for component in there.items_or_none("components"):
         if component.text("type").upper() == "BODY":
-            body = len(set(_PLACE.findall(component.text_or("text"))))
+            places.update(_PLACE.findall(component.text_or("text")))
         else:
-            others += _needs_more(component)
-    given = len(template.parameters)
-    if body != given:
-        yield _degraded(
-            f"{name} has {body} places, parameters gives {given}: make it {body}"
-        )
+            others |= _needs_more(component)
+    given, there_are = len(template.parameters), len(places)
+    if there_are != given:
+        text = f"parameters gives {given}: make it {there_are}"
+        yield _degraded(f"{name} has {there_are} places, {text}")
     if others:
-        text = "only those of its body are: use one without"
-        yield _degraded(
-            f"{name} has places in header or buttons that nobody fills, {text}"
-        )
-    if there.text_or("parameter_format").upper() == "NAMED" and body:
+        text = "and only those of its body are filled: use one without"
+        yield _degraded(f"{name} has places in header or buttons, {text}")
+    if not all(map(str.isdecimal, places)):
         yield _degraded(f"{name} has named places: use one with {{{{1}}}}, {{{{2}}}} …")
 
 
