@@ -17,11 +17,12 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pure_magic_rs import MagicDb
 
+from gateway.duration import seconds_of
 from gateway.errors import AttachmentError, StoreFull
 from gateway.failpoints import hit
 
@@ -47,11 +48,12 @@ _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What was measured while storing: digest in hex, size in bytes, type."""
+    """What was measured: digest in hex, size in bytes, type, length of a recording."""
 
     sha256: str
     size: int
     media_type: str
+    seconds: float | None = None
 
 
 class AttachmentStore:
@@ -93,10 +95,11 @@ class AttachmentStore:
             try:
                 await asyncio.to_thread(draft.open)
                 await self._fill(draft, chunks)
-                return await asyncio.to_thread(self._keep, draft, claimed_digest)
+                stored = await asyncio.to_thread(self._keep, draft, claimed_digest)
             finally:
                 # Shielded: a cancelled fetch must not leave its file behind.
                 await asyncio.shield(asyncio.to_thread(draft.discard))
+            return await asyncio.to_thread(self._timed, stored)
 
     async def _fill(self, draft: _Draft, chunks: AsyncIterator[bytes]) -> None:
         parts = _regrouped(chunks, self._max_bytes)
@@ -124,6 +127,11 @@ class AttachmentStore:
                 _sync_folder(folder)
         hit("attachment.after_fsync_dir")
         return stored
+
+    def _timed(self, stored: Stored) -> Stored:
+        """Add how long a recording lasts."""
+        file = self.path(stored.sha256)
+        return replace(stored, seconds=seconds_of(file, stored.media_type))
 
     def sweep(self) -> int:
         """Remove temporary files that nobody writes any more; return how many."""

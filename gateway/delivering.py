@@ -53,6 +53,8 @@ class Packing:
             size=attachment.size or 0,
             sha256=sha256,
             path=self.attachments.path(sha256),
+            voice=attachment.voice,
+            seconds=attachment.seconds,
         )
 
     def missing(self, parcel: Parcel) -> tuple[str, ...]:

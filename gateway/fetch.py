@@ -194,4 +194,5 @@ async def fetch_one(
         sha256=stored.sha256,
         size=stored.size,
         media_type=stored.media_type,
+        seconds=stored.seconds,
     )

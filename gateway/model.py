@@ -324,13 +324,18 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enclosure:
-    """A stored attachment on its way out: a local file that must not be changed."""
+    """A stored attachment on its way out: a local file that must not be changed.
+
+    ``voice`` and ``seconds`` as of an `Attachment`.
+    """
 
     name: str
     media_type: str
     size: int
     sha256: str
     path: Path
+    voice: bool = False
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

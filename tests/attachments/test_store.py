@@ -78,6 +78,16 @@ async def test_put(store):
     assert stream.closed
 
 
+async def test_put_recording(store):
+    """A recording is stored with its length, anything else without."""
+    voice = Path(__file__).parent / "data" / "voice.ogg"
+
+    recording = await store.put(Stream(voice.read_bytes()))
+    document = await store.put(Stream(CONTENT))
+
+    assert (0.1, None) == (recording.seconds, document.seconds)
+
+
 async def test_put_async_generator(store):
     """An async generator is closed too, and large chunks are cut."""
 

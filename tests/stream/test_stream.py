@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import aiohttp
 import orjson
@@ -14,6 +15,8 @@ from gateway.errors import AttachmentError, DeliveryError
 from gateway.model import Action, Assignment, Item, Message, ServiceId, Verdict
 from gateway.plugin import NoConfig, Plugin, hookimpl
 from gateway.store import schema
+
+VOICE = Path(__file__).parents[1] / "attachments" / "data" / "voice.ogg"
 
 
 class Strict(Plugin[NoConfig]):
@@ -347,6 +350,19 @@ async def test_hand_over_waits_for_the_attachment(tmp_path, url):
         (enclosure,) = handover.enclosures
         assert b"una foto" == enclosure.path.read_bytes()
         assert () == handover.missing
+
+
+async def test_length_of_a_recording_goes_along(tmp_path, url):
+    """The office and whoever looks learn how long a recording lasts."""
+    outside = Outside(files={"a": [VOICE.read_bytes()]})
+    async with small_city(tmp_path, outside=outside, url=url) as city:
+        await city.say(text="", files=["a"])
+        await city.settle()
+
+        (handover,) = outside.handovers
+        (enclosure,) = handover.enclosures
+        (row,) = await city.rows(schema.attachment)
+        assert (0.1, 0.1) == (enclosure.seconds, row.seconds)
 
 
 async def test_lost_attachment_leaves_a_note(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
@@ -72,6 +73,31 @@ def outgoing(handover: Callable[..., Handover]) -> Callable[..., Outgoing]:
         return Outgoing(**{**values, **changes})
 
     return make
+
+
+@pytest.mark.parametrize(
+    ("voice", "seconds", "told"),
+    [
+        (True, 42.4, "messaggio vocale, 0:42, 3 byte"),
+        (True, 0.1, "messaggio vocale, 0:01, 3 byte"),
+        (True, None, "messaggio vocale, 3 byte"),
+        (False, 185.0, "3:05, 3 byte"),
+        (False, 3723.0, "1:02:03, 3 byte"),
+    ],
+)
+def test_office_reads_how_long_a_recording_lasts(
+    handover: Callable[..., Handover],
+    settings: Callable[..., EmailSettings],
+    voice: bool,  # noqa: FBT001 (a column of the table)
+    seconds: float | None,
+    told: str,
+) -> None:
+    """A voice message is named as such, with its length where that is known."""
+    file = replace(_enclosure("voce.ogg", "audio/ogg"), voice=voice, seconds=seconds)
+
+    mail = _read(render_handover(handover(), TO, settings(), [(file, b"abc")]))
+
+    assert f"- voce.ogg ({told})\n" in _text(mail)
 
 
 def test_office_reads_who_when_where_and_how(

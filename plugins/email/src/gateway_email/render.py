@@ -203,7 +203,19 @@ def _lines(title: str, names: Iterable[str]) -> list[str]:
 
 
 def _named(enclosure: Enclosure) -> str:
-    return f"{enclosure.name or enclosure.media_type} ({enclosure.size} byte)"
+    facts = [
+        *(["messaggio vocale"] if enclosure.voice else []),
+        *([_clock(enclosure.seconds)] if enclosure.seconds is not None else []),
+        f"{enclosure.size} byte",
+    ]
+    return f"{enclosure.name or enclosure.media_type} ({', '.join(facts)})"
+
+
+def _clock(seconds: float) -> str:
+    """Return a length as a clock shows it: ``0:42``, ``1:02:03``."""
+    minutes, rest = divmod(max(1, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _too_large(contents: Sequence[Content]) -> list[str]:
