@@ -8,9 +8,10 @@ EDITABLE := $(foreach file,$(PLUGINS) $(DEMO),-e $(dir $(file)))
 PROJECTS := pyproject.toml $(PLUGINS) $(DEMO)
 ARGS ?=
 CYCLES ?= 100
+MUTATIONS ?= 100000
 INSTALL := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q
 
-.PHONY: help setup demo test lint check fmt crash bench peers clean
+.PHONY: help setup demo test lint check fmt crash mutations bench peers clean
 # The stamps share one environment: with -j two installers would fight over it.
 .NOTPARALLEL:
 
@@ -22,6 +23,7 @@ help:
 	@echo "make lint          all of that but the tests"
 	@echo "make fmt           format, and mend what the linter can"
 	@echo "make crash         kill -9 under load (CYCLES=100)"
+	@echo "make mutations     post broken webhooks (MUTATIONS=100000)"
 	@echo "make bench         measure (ARGS=--keep writes docs/performance.md; --rounds 5)"
 	@echo "make peers         install the real peers of the tests (Debian, root)"
 	@echo "make clean         remove .venv and build"
@@ -67,6 +69,10 @@ check: lint test
 fmt: .venv/.dev
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+mutations: .venv/.dev
+	@MUTATIONS=$(MUTATIONS) $(BIN)/python -m pytest -s --durations=1 \
+	  plugins/whatsapp/tests/test_malformed.py $(ARGS)
 
 crash: .venv/.dev
 	@$(BIN)/python tests/crash/loop.py --cycles $(CYCLES) $(ARGS)

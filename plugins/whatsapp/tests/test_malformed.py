@@ -1,10 +1,11 @@
-"""10,000 mutated webhooks: no 5xx, nothing unhandled, everything signed is kept."""
+"""Mutated webhooks (``MUTATIONS``, 10,000): no 5xx, nothing unhandled, none lost."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
+import os
 import random
 from collections import Counter
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from gateway.errors import PayloadError
 from gateway.model import ItemKind
 from gateway.store import schema
 
-COUNT = 10_000
+COUNT = int(os.environ.get("MUTATIONS", "10000"))
 SEED = 20261108
 NUMBER = "1122334455667"
 SECRET = b"testappsecret"
@@ -155,7 +156,10 @@ async def _post(http, url: str, body: bytes, header: str | None) -> Sent:
 
 
 async def test_malformed_webhooks(sent_all, channel, store, caplog):
-    """Each is stored, ignored with a reason, or refused for its signature."""
+    """Each is stored, ignored with a reason, or refused for its signature.
+
+    None is lost: every part of what was accepted, poison too, has its row.
+    """
     unhandled = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: unhandled.append(context))
@@ -171,23 +175,27 @@ async def test_malformed_webhooks(sent_all, channel, store, caplog):
     assert set(answered) == accepted | ignored
     assert stored <= accepted
     repeated = accepted - stored
-    assert _ids(repeated) <= await store.read(_known)
+    assert _ids(accepted) == await store.read(_known)
     assert len(repeated) < len(stored) / 20
     assert len(ignored) < len(stored)
-    _assert_mixed(await _read_all(channel(), store))
+    counts = await _read_all(channel(), store)
+    _assert_mixed(counts)
+    answers = Counter(each.text.partition(":")[0].strip() for each in sent)
+    print(f"\nanswers: {dict(answers)}; rows: {dict(counts)}")  # noqa: T201 (to be kept)
 
 
-def _ids(bodies: set[bytes]) -> set[str]:
-    """Return the ids in bodies that brought nothing new, as they are stored."""
+def _ids(bodies: set[bytes]) -> set[tuple[str, str]]:
+    """Return kind and id of each part of bodies, as they are stored."""
     return {
-        item.external_id.replace("\x00", "\ufffd")
+        (item.kind.value, item.external_id.replace("\x00", "\ufffd"))
         for body in bodies
         for item in split(body, NUMBER).items
     }
 
 
-def _known(connection) -> set[str]:
-    return {row.external_id for row in connection.execute(schema.inbox.select())}
+def _known(connection) -> set[tuple[str, str]]:
+    rows = connection.execute(schema.inbox.select())
+    return {(row.kind, row.external_id) for row in rows}
 
 
 def _originals(connection) -> set[bytes]:
