@@ -34,7 +34,7 @@ phone_number_id = "{number}"
 token = {{ file = "secret" }}
 app_secrets = [{{ file = "secret" }}]
 verify_token = {{ file = "secret" }}
-base_url = "http://127.0.0.1:9/v25.0"
+base_url = "http://127.0.0.1:{media}/v25.0"
 media_hosts = ["127.0.0.1"]
 
 [plugins.email]
@@ -67,14 +67,19 @@ connectors = [{{ type = "sink", url = "http://127.0.0.1:{sink}" }}]
 
 
 def build(
-    folder: Path, port: int, sink: int, store: str = "sqlite:///gateway.db"
+    folder: Path,
+    port: int,
+    sink: int,
+    *,
+    store: str = "sqlite:///gateway.db",
+    media: int = 9,
 ) -> Path:
-    """Make ``folder`` a city; return it."""
+    """Make ``folder`` a city; return it. Nobody listens at port 9."""
     folder.mkdir(exist_ok=True)
     shutil.copy(HERE / "sink_plugin.py", folder)
     for name, text in (("secret", SECRET), ("key", SECRET * 4)):
         (folder / name).write_text(text)
         (folder / name).chmod(0o600)
-    text = CONFIG.format(port=port, sink=sink, store=store, number=NUMBER)
+    text = CONFIG.format(port=port, sink=sink, store=store, number=NUMBER, media=media)
     (folder / "gateway.toml").write_text(text)
     return folder

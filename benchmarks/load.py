@@ -38,12 +38,12 @@ def webhooks(count: int, first: int = 0) -> Iterator[bytes]:
         contact["wa_id"] = message["from"] = person
         if "user_id" in contact:
             contact["user_id"] = message["from_user_id"] = f"IT.{person}"
-        message["id"] = _wamid(person, n)
+        message["id"] = wamid(person, n)
         message["text"]["body"] = f"{TEXTS[n % len(TEXTS)]} ({n})"
         yield orjson.dumps(body)
 
 
-def _wamid(person: str, number: int) -> str:
+def wamid(person: str, number: int) -> str:
     """Return an id as Meta makes them: the person first, then what nobody can guess."""
     noise = hashlib.sha256(str(number).encode()).hexdigest()[:20].upper()
     packed = b"\x1c\x18\x0c%b\x15\x02\x00\x12\x18\x14%b\x00"

@@ -19,12 +19,14 @@ from report import keep, show
 
 MODULES = (
     "intake",
+    "mixed",
     "group_commit",
     "whole_way",
     "latency",
     "growth",
     "footprint",
     "streaming",
+    "films",
 )
 BENCH = ROOT / "build" / "bench.json"
 COLUMNS = ("name", "ours", "reference", "ratio", "spread")
