@@ -26,7 +26,7 @@ from gateway.duration import seconds_of
 from gateway.errors import AttachmentError, StoreFull
 from gateway.failpoints import hit
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 128 * 1024
 """How much of a stream is in memory at a time."""
 
 STALE_SECONDS = 3600.0
@@ -95,17 +95,22 @@ class AttachmentStore:
             try:
                 await asyncio.to_thread(draft.open)
                 await self._fill(draft, chunks)
-                stored = await asyncio.to_thread(self._keep, draft, claimed_digest)
+                return await asyncio.to_thread(self._finish, draft, claimed_digest)
             finally:
                 # Shielded: a cancelled fetch must not leave its file behind.
                 await asyncio.shield(asyncio.to_thread(draft.discard))
-            return await asyncio.to_thread(self._timed, stored)
 
     async def _fill(self, draft: _Draft, chunks: AsyncIterator[bytes]) -> None:
         parts = _regrouped(chunks, self._max_bytes)
         async with contextlib.aclosing(parts):
             async for part in parts:
                 await asyncio.to_thread(draft.write, part)
+
+    def _finish(self, draft: _Draft, claimed_digest: str | None) -> Stored:
+        """Keep the draft; then tell how long a recording lasts."""
+        stored = self._keep(draft, claimed_digest)
+        file = self.path(stored.sha256)
+        return replace(stored, seconds=seconds_of(file, stored.media_type))
 
     def _keep(self, draft: _Draft, claimed_digest: str | None) -> Stored:
         """Sync the draft and give it its name; then sync the names themselves."""
@@ -127,11 +132,6 @@ class AttachmentStore:
                 _sync_folder(folder)
         hit("attachment.after_fsync_dir")
         return stored
-
-    def _timed(self, stored: Stored) -> Stored:
-        """Add how long a recording lasts."""
-        file = self.path(stored.sha256)
-        return replace(stored, seconds=seconds_of(file, stored.media_type))
 
     def sweep(self) -> int:
         """Remove temporary files that nobody writes any more; return how many."""
