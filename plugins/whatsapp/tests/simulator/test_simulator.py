@@ -10,9 +10,7 @@ import sys
 
 import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
-from gateway_whatsapp.signature import HEADER, verify
+from aiohttp.test_utils import unused_port
 from gateway_whatsapp.simulator import CloudApiSimulator, Fault
 from gateway_whatsapp.simulator.payloads import encode, value_of
 
@@ -21,64 +19,7 @@ from gateway.testing.kit import ManualClock
 NUMBER = "1122334455667"
 TO = "393290000000"
 TEXT = {"messaging_product": "whatsapp", "to": TO, "text": {"body": "Grazie"}}
-
-
-@pytest.fixture
-async def http(sim):
-    """A client with the token."""
-    headers = {"Authorization": "Bearer the-token"}
-    async with aiohttp.ClientSession(headers=headers) as session:
-        yield session
-
-
-@pytest.fixture
-def send(http, sim):
-    """Post a message; return status and answer."""
-
-    async def post(body, number: str = NUMBER) -> tuple[int, dict]:
-        url = f"{sim.base_url}/{number}/messages"
-        async with http.post(url, json=body) as response:
-            return response.status, await response.json()
-
-    return post
-
-
-class Hook:
-    """A webhook that takes what it gets, after refusing the first few."""
-
-    def __init__(self, refusals: int = 0) -> None:
-        self.refusals = refusals
-        self.got: list[dict] = []
-
-    async def answer(self, request: web.Request) -> web.Response:
-        body = await request.read()
-        assert verify(body, request.headers[HEADER], [b"testappsecret"])
-        if self.refusals:
-            self.refusals -= 1
-            raise web.HTTPServiceUnavailable
-        self.got.append(json.loads(body))
-        return web.Response(text="accepted\n")
-
-
 IMAGE = {"messaging_product": "whatsapp", "to": TO, "type": "image"}
-
-
-@pytest.fixture
-async def hooked(sim):
-    """Let the simulator send to a hook."""
-    servers = []
-
-    async def start(hook: Hook) -> Hook:
-        app = web.Application()
-        app.router.add_post("/hook", hook.answer)
-        servers.append(TestServer(app))
-        await servers[-1].start_server()
-        sim.webhook_url = str(servers[-1].make_url("/hook"))
-        return hook
-
-    yield start
-    for server in servers:
-        await server.close()
 
 
 async def test_text_is_taken(send, sim):
@@ -110,10 +51,9 @@ def _medium(sim, body) -> str:
     return sim.add_media(b"x", types.get(body.get("type"), "image/png"))
 
 
-async def test_every_published_request_is_taken(send, fixture, sim, hooked):
+async def test_every_published_request_is_taken(send, fixture, sim, hook):
     """Meta's own examples are right requests, but for one that lacks its type."""
     examples = fixture("requests/meta_examples.json")
-    await hooked(Hook())
     sim.statuses = ()
     said = sim.text(TO, "Buongiorno")
     marked = examples["Send typing indicator and read receipt"]["message_id"]
@@ -188,9 +128,8 @@ async def test_wrong_token(sim):
     assert (401, 190) == (response.status, answer["error"]["code"])
 
 
-async def test_read_mark_is_taken(send, sim, hooked):
+async def test_read_mark_is_taken(send, sim, hook):
     """Marking a citizen's message as read sends nothing, and may show us typing."""
-    await hooked(Hook())
     said = sim.text(TO, "Buongiorno")
     await sim.webhook(said)
     wamid = value_of(said)["messages"][0]["id"]
@@ -269,9 +208,9 @@ async def test_file_is_our_numbers_only(http, sim):
     assert 100 == answer["error"]["code"]
 
 
-async def test_statuses_are_repeated_until_acknowledged(send, sim, hooked):
+async def test_statuses_are_repeated_until_acknowledged(send, sim, hook):
     """Like Meta, the simulator comes again with what was not answered by 200."""
-    hook = await hooked(Hook(refusals=2))
+    hook.refusals = 2
     await send({**TEXT, "biz_opaque_callback_data": "ours"})
     await sim.settled()
     statuses = [value_of(each)["statuses"][0] for each in hook.got]
@@ -281,9 +220,8 @@ async def test_statuses_are_repeated_until_acknowledged(send, sim, hooked):
     ]
 
 
-async def test_failed_status_has_its_code(send, sim, hooked):
+async def test_failed_status_has_its_code(send, sim, hook):
     """A status may be made by hand: failed, with one of Meta's codes."""
-    hook = await hooked(Hook())
     sim.statuses = ()
     await send(TEXT)
     answer = await sim.webhook(sim.status(sim.sent[0], "failed", 131026))
@@ -299,9 +237,8 @@ async def test_wait_sent_says_what_is_missing(sim):
         await sim.wait_sent(1, timeout=0.01)
 
 
-async def test_citizen_can_be_played(http, sim, hooked):
+async def test_citizen_can_be_played(http, sim, hook):
     """By curl: a text, a picture, and what the gateway sent."""
-    hook = await hooked(Hook())
     base = sim.base_url.removesuffix("/v25.0")
     text = {"from": TO, "body": "Buongiorno", "name": "Efisio"}
     async with http.post(f"{base}/simulator/text", data=text) as response:
