@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,12 +27,13 @@ from whatsapp_town import Town, answer, town_of
 from gateway import receipts
 from gateway.errors import StoreUnavailable
 from gateway.store import schema
+from gateway.store.migrate import upgrade
 
 PHOTO = Path(__file__).parents[3] / "tests" / "attachments" / "data" / "exif.jpg"
 PEOPLE = ("393290000001", "393290000002", "393290000003")
-GRACE = 1.5
+GRACE = 1.0
 """Seconds that the gateway waits for a status before it sends again (else 60)."""
-CHANNEL = "timeout = 0.4\nmessages_per_second = 1000"
+CHANNEL = "timeout = 0.3\nmessages_per_second = 1000"
 
 Said = list[dict[str, Any]]
 Arrival = Callable[[Town, Said], Awaitable[None]]
@@ -122,7 +124,7 @@ class Case:
     failed: int = 0
 
 
-LATE, TOO_LATE = Statuses(seconds=0.6), Statuses(seconds=1.5 * GRACE)
+LATE, TOO_LATE = Statuses(seconds=0.5), Statuses(seconds=1.5 * GRACE)
 NEVER = Statuses(order=())
 SENDS = (
     ("time-out, not taken", Fault.timeout()),
@@ -249,11 +251,23 @@ CASES = (
 )
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database: made once, it need not be made for each case."""
+    path = tmp_path_factory.mktemp("migrated") / "gateway.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
 async def town(
-    sim: CloudApiSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sim: CloudApiSimulator,
+    tmp_path: Path,
+    migrated: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Town]:
     """A whole gateway that has no time to lose."""
+    shutil.copy(migrated, tmp_path)
     monkeypatch.setenv("TOKEN", "the-token")
     monkeypatch.setenv("SECRET", "testappsecret")
     monkeypatch.setattr(WhatsAppChannel, "grace_seconds", GRACE)
