@@ -100,9 +100,18 @@ SENDS: dict[str, Callable[[WhatsApp], Any]] = {
     "location": lambda w: w.send_location(TO, 39.2, 9.1, "Municipio", "via Roma 145"),
     "reaction": lambda w: w.send_reaction(TO, "👍", "wamid.abc"),
     "template": lambda w: w.send_template(TO, "risposta", TemplateLanguage.ITALIAN, []),
-    "interactive": lambda w: w.send_message(
+    "contacts": lambda w: w.send_contact(
+        TO,
+        types.Contact(
+            name=types.Contact.Name(formatted_name="Ufficio URP", first_name="URP"),
+            phones=[types.Contact.Phone(phone="+39070", type="WORK")],
+        ),
+    ),
+    "interactive list": lambda w: w.send_message(
         TO,
         "Di che cosa si tratta?",
+        header="Comune",
+        footer="Scelga",
         buttons=types.SectionList(
             button_title="Scelga",
             sections=[
@@ -113,6 +122,15 @@ SENDS: dict[str, Callable[[WhatsApp], Any]] = {
             ],
         ),
     ),
+    "interactive button": lambda w: w.send_message(
+        TO,
+        "Va bene?",
+        buttons=[types.Button("Sì", "si"), types.Button("No", "no")],
+    ),
+    "interactive location_request_message": lambda w: w.request_location(TO, "Dove?"),
+    "interactive cta_url": lambda w: w.send_message(
+        TO, "Il regolamento", buttons=types.URLButton("Apri", "https://comune.test")
+    ),
 }
 
 
@@ -122,7 +140,8 @@ async def test_pywa_sends_through_our_simulator(sim, outside, kind):
     answer = await asyncio.to_thread(SENDS[kind], outside.pywa)
 
     [sent] = sim.sent
-    assert (kind, sent.wamid) == (sent.type, answer.id)
+    told = " ".join(filter(None, (sent.type, sent.interactive)))
+    assert (kind, sent.wamid) == (told, answer.id)
 
 
 async def test_statuses_come_back_to_pywa(sim, outside, listening):
@@ -132,6 +151,70 @@ async def test_statuses_come_back_to_pywa(sim, outside, listening):
 
     statuses = [(update.id, update.status.name) for update in outside.read]
     assert [(answer.id, "SENT"), (answer.id, "DELIVERED")] == statuses
+
+
+@pytest.mark.parametrize("kind", ["list", "button"])
+async def test_choices_come_back_to_pywa(sim, outside, listening, kind):
+    """What a citizen chooses from a menu that it sent, and from which."""
+    sim.statuses = ()
+    await asyncio.to_thread(SENDS[f"interactive {kind}"], outside.pywa)
+    [sent] = sim.sent
+    option, title = sent.menu[0]
+    await sim.webhook(sim.choose(TO, sent, option))
+
+    [chosen] = outside.read
+    assert (option, title) == (chosen.data, chosen.title)
+    assert sent.wamid == chosen.reply_to_message.id
+
+
+async def test_pywa_marks_as_read(sim, outside, listening):
+    """A citizen's message, and that somebody is typing."""
+    said = sim.text(TO, "Buongiorno")
+    await sim.webhook(said)
+    [update] = outside.read
+    await asyncio.to_thread(outside.pywa.mark_message_as_read, update.id)
+    await asyncio.to_thread(outside.pywa.indicate_typing, update.id)
+
+    assert [(update.id, False), (update.id, True)] == [
+        (mark.message_id, mark.typing) for mark in sim.read_marks
+    ]
+
+
+async def test_pywa_reads_no_mark_of_nothing(sim, outside):
+    """What no citizen has sent can't be marked."""
+    with pytest.raises(WhatsAppError) as caught:
+        await asyncio.to_thread(outside.pywa.mark_message_as_read, "wamid.no")
+
+    assert (131009, []) == (caught.value.code, sim.read_marks)
+
+
+@pytest.mark.parametrize("person", [TO, f"IT.{TO}"])
+async def test_pywa_blocks_and_unblocks(sim, outside, listening, person):
+    """Who wrote, by number and by user id."""
+    await sim.webhook(sim.text(TO, "Buongiorno"))
+    blocked = await asyncio.to_thread(outside.pywa.block_users, [person])
+    after = sim.blocked
+    unblocked = await asyncio.to_thread(outside.pywa.unblock_users, [person])
+
+    assert [person] == [user.input for user in blocked.added_users]
+    assert [person] == [user.input for user in unblocked.removed_users]
+    assert ([person], []) == (after, sim.blocked)
+
+
+async def test_pywa_is_told_who_is_not_blocked(sim, outside, listening):
+    """Who has not written; the others are blocked all the same."""
+    await sim.webhook(sim.text(TO, "Buongiorno"))
+    with pytest.raises(WhatsAppError) as caught:
+        await asyncio.to_thread(outside.pywa.block_users, [TO, "393290000009"])
+
+    assert (139100, [TO]) == (caught.value.code, sim.blocked)
+
+
+async def test_pywa_shows_the_number(sim, outside):
+    """Its name and its quality, as the simulator has them."""
+    number = await asyncio.to_thread(outside.pywa.get_business_phone_number)
+
+    assert (NUMBER, "Simulator") == (number.id, number.verified_name)
 
 
 async def test_refusals_reach_pywa(sim, outside):

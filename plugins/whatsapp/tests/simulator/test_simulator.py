@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import subprocess
-import sys
 
 import aiohttp
 import pytest
@@ -284,14 +282,6 @@ def test_file_must_be_added_first(sim):
     """A file that Meta does not have can't be sent."""
     with pytest.raises(ValueError, match="add_media"):
         sim.image(TO, "0")
-
-
-def test_program_helps():
-    """The program says how to use it."""
-    command = [sys.executable, "-m", "gateway_whatsapp.simulator", "--help"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True)
-
-    assert "/simulator/text" in shown.stdout
 
 
 async def test_file_of_another_kind_is_refused(send, sim):

@@ -22,6 +22,30 @@ _DEFAULT_FIELDS = (
     "throughput",
     "webhook_configuration",
 )
+_EMPTY = frozenset(
+    {
+        "account_mode",
+        "certificate",
+        "conversational_automation",
+        "country_code",
+        "country_dial_code",
+        "eligibility_for_api_business_global_search",
+        "health_status",
+        "is_official_business_account",
+        "is_on_biz_app",
+        "is_pin_enabled",
+        "is_preverified_number",
+        "last_onboarded_time",
+        "messaging_limit_tier",
+        "new_certificate",
+        "new_name_status",
+        "quality_score",
+        "search_visibility",
+        "username",
+        "whatsapp_business_manager_messaging_limit",
+    }
+)
+"""Fields that there are, and that say nothing of our numbers: Meta leaves them out."""
 _TEMPLATE_FIELDS = ("name", "status", "language", "components")
 _PAGE = 25
 
@@ -157,7 +181,7 @@ def _chosen(
 ) -> dict[str, Any]:
     names = fields.split(",") if fields else list(default)
     for name in names:
-        if name not in {*known, *default, "id"}:
+        if name not in {*known, *default, *_EMPTY, "id"}:
             raise GraphError(PARAMETER, f"Tried accessing nonexisting field ({name})")
     return {name: known[name] for name in names if name in known}
 

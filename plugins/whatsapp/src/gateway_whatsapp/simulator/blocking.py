@@ -76,7 +76,10 @@ class BlockList:
             added.append(_shown(user))
         told = _told(added_users=added, **({"failed_users": failed} if failed else {}))
         if failed:
-            text = "Failed to block some users, see the block_users response list"
+            text = (
+                "Failed to block some users,"
+                " see the block_users response list for details"
+            )
             raise GraphError(_SOME_FAILED, text, beside=told)
         return told
 
