@@ -104,7 +104,7 @@ async def _read_notices(scene: Scene, narrator: Narrator) -> None:
 
 def _name(sent: SentMessage) -> str:
     by_number = {c.number: c.name for c in (ANNA, MARCO, GIULIA, PAOLO, UGO)}
-    return by_number[sent.to]
+    return by_number[sent.number]
 
 
 async def _office_reads(scene: Scene, narrator: Narrator, photo: bytes) -> EmailMessage:
@@ -149,7 +149,7 @@ async def _office_answers(narrator: Narrator, mail: EmailMessage) -> None:
 
 async def _citizen_reads(scene: Scene, narrator: Narrator) -> None:
     *_, answer = await scene.api.wait_sent(6, PATIENCE)
-    if answer.to != MARCO.number:
+    if answer.number != MARCO.number:
         raise StageError("the answer went to the wrong citizen")
     narrator.say("citizen", f"{_name(answer)} reads: «{answer.text}»")
 

@@ -217,6 +217,16 @@ async def test_message_has_a_user_id(sim):
     assert ids == [(c.get("wa_id"), c.get("user_id")) for c in contacts]
 
 
+async def test_number_is_told_where_it_is_known(send, sim, hook):
+    """Whoever wrote with both ids is known by either."""
+    await sim.webhook(sim.text(TO, "Buongiorno"))
+    for person in ({"recipient": f"IT.{TO}"}, {"to": TO}, {"recipient": "IT.abc"}):
+        whole = {"messaging_product": "whatsapp", "text": {"body": "x"}}
+        await send({**whole, **person})
+
+    assert [TO, TO, ""] == [sent.number for sent in sim.sent]
+
+
 async def test_choice_must_be_one(send, sim):
     """A citizen can choose only what was offered."""
     await send(TEXT)

@@ -48,6 +48,10 @@ class Citizens:
         last = self._last.get(person)
         return last is not None and self.clock.monotonic() - last < WINDOW_SECONDS
 
+    def number_of(self, person: str) -> str:
+        """Return a citizen's number, "" if they are known by a user id only."""
+        return self._other.get(person, "") if is_bsuid(person) else person
+
     def sent(self, message_id: str) -> bool:
         """Tell whether a message is a citizen's."""
         return message_id in self._messages

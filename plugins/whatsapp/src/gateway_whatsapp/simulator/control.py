@@ -121,7 +121,7 @@ def _sent_to(
     person, wamid = _field(form, "from"), str(form.get("wamid", ""))
     ids = {person, str(form.get("user_id", user_id_of(person)))}
     for sent in reversed(simulator.sent):
-        if sent.to in ids and wamid in {"", sent.wamid} and fits(sent):
+        if {sent.to, sent.number} & ids and wamid in {"", sent.wamid} and fits(sent):
             return sent
     raise ValueError("no such message was sent to them")
 

@@ -20,7 +20,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentMessage:
-    """One message that went out to a citizen's telephone."""
+    """One message that went out to a citizen's telephone.
+
+    ``to`` is the number or user id as it was asked for, ``number`` the number if it is
+    known.
+    """
 
     at: datetime
     wamid: str
@@ -33,6 +37,7 @@ class SentMessage:
     filename: str | None = None
     template: str | None = None
     parameters: tuple[str, ...] = ()
+    number: str = ""
     phone_number_id: str = ""
     interactive: str | None = None
     menu: tuple[tuple[str, str], ...] = ()

@@ -120,6 +120,7 @@ class Sending:
             wamid=new_wamid(),
             phone_number_id=number,
             to=canonical(asked.person),
+            number=self.citizens.number_of(canonical(asked.person)),
             type=asked.type,
             text=asked.words,
             biz_opaque_callback_data=asked.biz_opaque_callback_data,
