@@ -299,13 +299,13 @@ async def test_expired_address_is_asked_for_once_more(reach, sim, fetched):
 
 
 async def test_address_that_expires_again_and_again(reach, sim, fetched):
-    """Asking once more is enough; then Meta does not have the file."""
+    """As long as Meta knows the id, it is asked again later: for days, if need be."""
     media_id = sim.add_media(b"photo", "image/jpeg")
     sim.media.expiring = 2
     with pytest.raises(AttachmentError) as caught:
         await fetched(reach(), media_id)
 
-    assert ("media_gone", False) == (caught.value.code, caught.value.retryable)
+    assert ("media_not_found", True) == (caught.value.code, caught.value.retryable)
 
 
 async def test_file_that_is_gone(reach, sim, fetched):
@@ -321,8 +321,8 @@ async def test_file_that_is_gone(reach, sim, fetched):
 @pytest.mark.parametrize(
     "expected",
     [
-        (404, "media_gone", False),
-        (410, "media_gone", False),
+        (404, "media_not_found", True),
+        (410, "media_not_found", True),
         (403, "http_403", True),
         (302, "http_302", True),
         (500, "http_500", True),

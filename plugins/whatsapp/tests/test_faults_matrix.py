@@ -174,9 +174,7 @@ CASES = (
         )
     ),
     *(Case(f"media: {what}", media=(fault,)) for what, fault in MEDIA),
-    Case(
-        "media: expired twice", media=(Fault.expired(), Fault.expired()), photo="lost"
-    ),
+    Case("media: expired twice", media=(Fault.expired(), Fault.expired())),
     Case("media: gone for ever", gone=True, photo="lost"),
     *(Case(f"download: {what}", download=(fault,)) for what, fault in DOWNLOADS),
     *(Case(f"send: {what}", send=(fault,)) for what, fault in SENDS),

@@ -231,8 +231,9 @@ class CloudApi:
             return response
         response.release()
         if response.status in _GONE:
-            text = f"Meta no longer has the file (HTTP {response.status})"
-            raise AttachmentError("media_gone", text, retryable=False)
+            # Its id is still known, or there would have been no address.
+            text = f"Meta does not find the file for now (HTTP {response.status})"
+            raise AttachmentError("media_not_found", text, retryable=True)
         raise attachment_error(_refusal(response, b""))
 
     async def _media_url(self, media_id: str) -> URL:
