@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from gateway import blocks
 from gateway.errors import NotFound
+from gateway.model import Author
 from gateway.store import schema
 
 
@@ -19,11 +20,11 @@ def by_name(connection: Connection, name: str) -> str:
         NotFound: it names nobody.
 
     """
-    contact, address, message = schema.contact, schema.address, schema.message
+    contact, address = schema.contact, schema.address
     statements = (
         select(contact.c.id).where(contact.c.id == name),
         select(address.c.contact_id).where(address.c.uri == name),
-        _writer().where(message.c.id == name),
+        _writer(name),
     )
     for statement in statements:
         found = connection.execute(statement).scalar_one_or_none()
@@ -53,10 +54,13 @@ def by_case(connection: Connection, number: str) -> str:
     return _by_now(connection, found)
 
 
-def _writer() -> Select[Any]:
+def _writer(message_id: str) -> Select[Any]:
+    """Find a citizen who wrote; an office's answer is in a citizen's conversation."""
     message, conversation = schema.message, schema.conversation
-    return select(conversation.c.contact_id).join(
-        message, message.c.conversation_id == conversation.c.id
+    return (
+        select(conversation.c.contact_id)
+        .join(message, message.c.conversation_id == conversation.c.id)
+        .where(message.c.id == message_id, message.c.author == Author.CITIZEN.value)
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 from small_city import City, Outside, small_city
 
 from gateway import blocks, jobs, people
-from gateway.errors import DeliveryError
+from gateway.errors import DeliveryError, NotFound
 from gateway.model import Action, Contact, ContactId, Message, Verdict
 from gateway.plugin import NoConfig, Plugin, hookimpl
 from gateway.store import schema
@@ -139,6 +139,11 @@ async def test_answer_in_the_place_of_an_office_is_refused(tmp_path, url):
             row.state for row in await inbound(city)
         ]
         assert ["lost"] == [row.state for row in await city.rows(schema.attachment)]
+
+        # It stands in the conversation of the citizen whom the office serves.
+        forged = (await inbound(city))[-1].id
+        with pytest.raises(NotFound):
+            await contact_of(city, forged)
 
 
 async def test_block_holds_at_each_address(tmp_path, url):
