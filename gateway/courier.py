@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from gateway import jobs, outbox
 from gateway.breaker import Breaker
@@ -69,6 +70,10 @@ class Courier:
 
     async def handle(self, parcel: Parcel) -> None:
         """Deliver one parcel, or put it aside, and record which."""
+        with bound_contextvars(delivery=parcel.id, message=parcel.message.id):
+            await self._handle(parcel)
+
+    async def _handle(self, parcel: Parcel) -> None:
         if not outbox.open_(parcel):
             await self._crew.store.run(lambda c: jobs.finish(c, [parcel.claim]))
         elif self._must_wait(parcel):

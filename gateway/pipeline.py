@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection
+from structlog.contextvars import bound_contextvars
 
 from gateway import blocks, contacts, inbox, jobs, outbox, receipts
 from gateway.answers import Answer
@@ -163,6 +164,10 @@ class Pipeline:
 
     async def handle(self, arrived: Arrived) -> None:
         """Process one item."""
+        with bound_contextvars(message=arrived.inbound.id):
+            await self._handle(arrived)
+
+    async def _handle(self, arrived: Arrived) -> None:
         started = time.perf_counter()
         if arrived.inbound.kind is ItemKind.POISON:
             await self._bury(arrived, "unreadable", "no part of it could be read")

@@ -9,6 +9,8 @@ import aiohttp
 import orjson
 import pytest
 from small_city import Outside, small_city
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from gateway.cli.opened import ACTOR
 from gateway.errors import AttachmentError, DeliveryError
@@ -350,6 +352,41 @@ async def test_hand_over_waits_for_the_attachment(tmp_path, url):
         (enclosure,) = handover.enclosures
         assert b"una foto" == enclosure.path.read_bytes()
         assert () == handover.missing
+
+
+async def test_log_of_a_failed_delivery_names_it(tmp_path):
+    """Who reads that a target failed learns of which delivery and message."""
+    outside = Outside(faults=[RuntimeError("Maria, via Roma")])
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        async with small_city(tmp_path, outside=outside) as city:
+            await city.say(text="buca")
+            await city.settle()
+            rows = await city.rows(schema.delivery)
+
+    (line,) = [line for line in lines if line["event"] == "target_failed"]
+    (row,) = [row for row in rows if row.target == line["target"]]
+    assert (row.id, row.message_id) == (line["delivery"], line["message"])
+
+
+class Broken(Plugin[NoConfig]):
+    """Fails at every message."""
+
+    @hookimpl
+    async def moderate_message(self, message: Message) -> Verdict | None:
+        raise RuntimeError(message.text)
+
+
+async def test_log_of_a_failing_plugin_names_the_message(tmp_path):
+    """Who reads that a plugin failed learns at which message, and nothing personal."""
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        async with small_city(tmp_path, Broken()) as city:
+            await city.say(text="Maria, via Roma")
+            await city.settle()
+            (held,) = [r for r in await city.rows(schema.message) if r.state == "held"]
+
+    (line,) = [line for line in lines if line["event"] == "plugin_failed"]
+    assert held.id == line["message"]
+    assert "Maria" not in str(lines)
 
 
 async def test_length_of_a_recording_goes_along(tmp_path, url):
