@@ -181,7 +181,7 @@ FAULTS = [
 @pytest.mark.parametrize("case", FAULTS, ids=str)
 async def test_fault(reach, sim, outgoing, case):
     """Each fault says whether to try again, and whether it may have been taken."""
-    channel = reach(timeout=0.3 if case.code == "no_answer" else 5.0)
+    channel = reach(timeout=1.0 if case.code == "no_answer" else 5.0)
     sim.faults.append(case.fault)
     with pytest.raises(DeliveryError) as caught:
         await channel.send(outgoing())
