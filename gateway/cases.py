@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway import identity
-from gateway.model import Case, CaseId, CaseStatus, ServiceId
+from gateway import audit, identity
+from gateway.model import Case, CaseId, CaseStatus, Event, ServiceId
 from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
 
@@ -205,14 +205,22 @@ def load(connection: Connection, case_ids: Collection[str]) -> dict[str, Case]:
     return {row.id: from_row(row) for row in rows}
 
 
-def mark_assigned(connection: Connection, case_ids: Sequence[str]) -> None:
-    """Note that cases no longer wait for what their citizens choose."""
+def end_waiting(connection: Connection, case: Case) -> None:
+    """Note that a case went to its service without its citizen's choice."""
     table = schema.cases
-    connection.execute(
+    ended = connection.execute(
         update(table)
-        .where(table.c.id.in_(case_ids), table.c.status == CaseStatus.WAITING.value)
+        .where(table.c.id == case.id, table.c.status == CaseStatus.WAITING.value)
         .values(status=CaseStatus.ASSIGNED.value)
     )
+    if ended.rowcount == 1:
+        event = Event(
+            action="case.settled",
+            subject=case.id,
+            actor="gateway",
+            data={"from": case.service, "to": case.service},
+        )
+        audit.record(connection, event)
 
 
 def mark_answered(connection: Connection, case_ids: Sequence[str]) -> None:

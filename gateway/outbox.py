@@ -352,9 +352,8 @@ def record_sent(connection: Connection, sent: Sequence[Sent]) -> list[None]:
     """
     jobs.finish(connection, [each.parcel.claim for each in sent])
     _SET_SENT.execute(connection, [_sent_row(each) for each in sent])
-    decided = [c.id for each in sent if (c := _undecided(each.parcel)) is not None]
-    if decided:
-        cases.mark_assigned(connection, decided)
+    for case in filter(None, (_undecided(each.parcel) for each in sent)):
+        cases.end_waiting(connection, case)
     receipts.store(connection, [(each.receipt, each.parcel.id) for each in sent])
     _event(connection, "delivery.sent", [each.parcel for each in sent])
     receipts.apply_early(

@@ -415,7 +415,7 @@ def _verdict_rows(outcome: Outcome) -> list[dict[str, Any]]:
 
 def _assigned(filed: Filed) -> dict[str, Any]:
     assignment = filed.outcome.assignment
-    if filed.case is not None and not filed.new:
+    if filed.case is not None and not (filed.new or filed.settled):
         assignment = replace(
             assignment,
             service=filed.case.service,

@@ -51,6 +51,12 @@ async def statuses(city) -> list[str]:
     return [row.status for row in await city.rows(schema.cases)]
 
 
+async def settled_by(city) -> list[str]:
+    """Return who said whose a case is, as the trail has it."""
+    events = await city.rows(schema.event)
+    return [each.actor for each in events if each.action == "case.settled"]
+
+
 async def test_citizen_chooses(tmp_path, url):
     """The office that was chosen gets the message; the choice itself is not handed."""
     async with small_city(tmp_path, Asking(), url=url) as city:
@@ -70,8 +76,9 @@ async def test_citizen_chooses(tmp_path, url):
         assert "Strade" in city.outside.notices[-1].text
         (case,) = await city.rows(schema.cases)
         assert "strade" == case.service
-        events = [e.action for e in await city.rows(schema.event)]
-        assert 1 == events.count("case.settled")
+        assert ["citizen"] == await settled_by(city)
+        because = [row.reason for row in await city.rows(schema.assignment)]
+        assert ["?", "r"] == because
 
 
 async def test_nobody_chooses(tmp_path, url):
@@ -87,6 +94,7 @@ async def test_nobody_chooses(tmp_path, url):
         await city.settle()
 
         assert ["assigned"] == after
+        assert ["gateway"] == await settled_by(city)
         assert [("urp", "c'è un problema"), ("urp", "Strade")] == handed(city)
 
 
