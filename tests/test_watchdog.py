@@ -1,6 +1,7 @@
 """The watchdog sees a blocked loop from outside."""
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -45,11 +46,17 @@ async def until(condition):
 
 @pytest.fixture
 async def watchdog():
-    """A quick watchdog of the test's loop."""
+    """A quick watchdog of the test's loop.
+
+    Other tests leave much behind: collecting that would block the loop, too.
+    """
+    gc.collect()
+    gc.disable()
     watchdog = LoopWatchdog(limit=LIMIT, memory=3 * LIMIT)
     watchdog.start()
     yield watchdog
     watchdog.stop()
+    gc.enable()
 
 
 async def test_turning_loop():
