@@ -49,7 +49,7 @@ from gateway.model import (
 )
 from gateway.outbox import NewDelivery
 from gateway.outcome import Filed, Outcome
-from gateway.receipts import CHANNEL, SERVICE
+from gateway.receipts import CHANNEL, SERVICE, queue_of
 from gateway.store import schema
 from gateway.store.prepared import Insertion
 from gateway.store.units import now
@@ -83,6 +83,7 @@ class Recorder:
         deliveries = [d for each in filed for d in self._deliveries(connection, each)]
         queues = outbox.enqueue(connection, deliveries)
         queues |= errands.enqueue(connection, [f.outcome.message for f in filed])
+        queues |= {_queue(each.case) for each in filed if each.settled and each.case}
         audit.record(connection, *(e for each in filed for e in _events(each)))
         return [queues] * len(outcomes)
 
@@ -344,6 +345,10 @@ def _concerns_service(filed: Filed) -> bool:
     message = filed.outcome.message
     chosen = filed.settled and filed.outcome.assignment.chosen
     return not chosen and message.amendment is not Amendment.REACTION
+
+
+def _queue(case: Case) -> str:
+    return queue_of(f"{SERVICE}:{case.service}")
 
 
 def _menu(filed: Filed) -> Menu | None:

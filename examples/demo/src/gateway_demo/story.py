@@ -1,4 +1,7 @@
-"""The story: four reports and an insult come in, offices get them, one answers."""
+"""The story: four reports and an insult come in, offices get them, one answers.
+
+Two of the citizens are asked what theirs is about.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,8 @@ async def tell(scene: Scene, narrator: Narrator) -> None:
     await _write(scene, narrator, photo)
     narrator.heading("Each gets an answer at once")
     await _read_notices(scene, narrator)
+    narrator.heading("Who was asked chooses")
+    await _choose(scene, narrator)
     narrator.heading("The offices get their mail")
     mail = await _office_reads(scene, narrator, photo)
     narrator.heading("The office answers that e-mail")
@@ -87,10 +92,14 @@ async def _write(scene: Scene, narrator: Narrator, photo: bytes) -> None:
         _text(scene, UGO, "Il sindaco è uno stronzo"),
     ]
     for citizen, shown, payload in said:
-        status, _ = await api.webhook(payload)
-        if status != 200:  # noqa: PLR2004 (HTTP OK)
-            raise StageError(f"the gateway answered {status} to a webhook")
+        await _post(scene, payload)
         narrator.say("citizen", f"{citizen.name}: {shown}")
+
+
+async def _post(scene: Scene, payload: dict[str, Any]) -> None:
+    status, _ = await scene.api.webhook(payload)
+    if status != 200:  # noqa: PLR2004 (HTTP OK)
+        raise StageError(f"the gateway answered {status} to a webhook")
 
 
 def _text(scene: Scene, who: Citizen, body: str) -> tuple[Citizen, str, dict[str, Any]]:
@@ -99,6 +108,21 @@ def _text(scene: Scene, who: Citizen, body: str) -> tuple[Citizen, str, dict[str
 
 async def _read_notices(scene: Scene, narrator: Narrator) -> None:
     for sent in await scene.api.wait_sent(5, PATIENCE):
+        buttons = "".join(f" [{title}]" for _, title in sent.menu)
+        narrator.say("citizen", f"{_name(sent)} reads: «{sent.text}»{buttons}")
+
+
+async def _choose(scene: Scene, narrator: Narrator) -> None:
+    """Let the two whose messages hold no word tap what theirs is about."""
+    for citizen, title in ((GIULIA, "Altro"), (PAOLO, "Strade e lampioni")):
+        (asked,) = [s for s in scene.api.sent if s.number == citizen.number]
+        options = {shown: option for option, shown in asked.menu}
+        payload = scene.api.choose(
+            citizen.number, asked, options[title], name=citizen.name
+        )
+        await _post(scene, payload)
+        narrator.say("citizen", f"{citizen.name} taps: {title}")
+    for sent in (await scene.api.wait_sent(7, PATIENCE))[5:]:
         narrator.say("citizen", f"{_name(sent)} reads: «{sent.text}»")
 
 
@@ -109,11 +133,11 @@ def _name(sent: SentMessage) -> str:
 
 async def _office_reads(scene: Scene, narrator: Narrator, photo: bytes) -> EmailMessage:
     """Wait for the mail with the photo; the other offices' mail comes meanwhile."""
-    for office in ("rifiuti", "ufficio"):
-        for mail in await _mails(scene, office, 2 if office == "ufficio" else 1):
-            narrator.say("office", f"{office}@{DOMAIN}: {mail['Subject']}")
-    (mail,) = await _mails(scene, "strade", 1)
-    narrator.say("office", f"strade@{DOMAIN}: {mail['Subject']}")
+    for office, count in (("rifiuti", 1), ("ufficio", 1), ("strade", 2)):
+        mails = await _mails(scene, office, count)
+        for each in mails:
+            narrator.say("office", f"{office}@{DOMAIN}: {each['Subject']}")
+    (mail,) = [each for each in mails if [*each.iter_attachments()]]
     files = [part.get_content() for part in mail.iter_attachments()]
     if files != [photo]:
         raise StageError("the photo did not arrive as it was sent")
@@ -148,7 +172,7 @@ async def _office_answers(narrator: Narrator, mail: EmailMessage) -> None:
 
 
 async def _citizen_reads(scene: Scene, narrator: Narrator) -> None:
-    *_, answer = await scene.api.wait_sent(6, PATIENCE)
+    *_, answer = await scene.api.wait_sent(8, PATIENCE)
     if answer.number != MARCO.number:
         raise StageError("the answer went to the wrong citizen")
     narrator.say("citizen", f"{_name(answer)} reads: «{answer.text}»")
