@@ -16,7 +16,7 @@ from figures import Figure, compare
 from processes import HERE, daemon, free_port, resident_bytes, server
 
 AT_ONCE = 50
-LIMIT_MIB = 50.0
+LIMIT_MIB = 50e6 / 2**20
 PATIENCE = 120.0
 
 

@@ -26,7 +26,7 @@ from gateway.duration import seconds_of
 from gateway.errors import AttachmentError, StoreFull
 from gateway.failpoints import hit
 
-CHUNK_BYTES = 128 * 1024
+CHUNK_BYTES = 64 * 1024
 """How much of a stream is in memory at a time."""
 
 STALE_SECONDS = 3600.0

@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 
 import aiohttp
+import structlog
+from gateway_whatsapp.account import Account
 from gateway_whatsapp.client import CloudApi
 from gateway_whatsapp.config import WhatsAppConfig
 from processes import resident_bytes
@@ -20,6 +22,7 @@ from pydantic import SecretStr
 from gateway.app import shared_client
 from gateway.attachments import AttachmentStore
 from gateway.clock import SystemClock
+from gateway.model import ChannelId
 
 PORT, FOLDER = int(sys.argv[1]), Path(sys.argv[2])
 MOST_BYTES = 20 * 2**20
@@ -36,7 +39,8 @@ def make_api(http: aiohttp.ClientSession) -> CloudApi:
         base_url=f"http://127.0.0.1:{PORT}/v25.0",
         media_hosts=["127.0.0.1"],
     )
-    return CloudApi(config, http, SystemClock())
+    account = Account(ChannelId("urp"), structlog.get_logger())
+    return CloudApi(config, http, SystemClock(), account)
 
 
 def forget_highest() -> int:
