@@ -177,6 +177,7 @@ class Courier:
         code = error.code if not error.retryable else "expired"
         dead = Dead(parcel=parcel, code=code, reason=f"{error.code}: {error.text}")
         await self._crew.store.run_batched(outbox.record_dead, dead)
+        log.warning("delivery_dead", target=self._target.name, code=error.code)
         self._count("dead")
 
     async def _again(self, parcel: Parcel, error: DeliveryError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,7 +49,7 @@ class Packing:
         self, position: int, attachment: Attachment, sha256: str
     ) -> Enclosure:
         return Enclosure(
-            name=attachment.name or f"allegato-{position}",
+            name=attachment.name or f"allegato-{position}{_ending(attachment)}",
             media_type=attachment.media_type,
             size=attachment.size or 0,
             sha256=sha256,
@@ -156,6 +157,15 @@ def to_channel(
         send=send,
         resolve=resolve,
     )
+
+
+_ENDINGS = {"audio/ogg": ".ogg", "audio/amr": ".amr", "video/3gpp": ".3gp"}
+
+
+def _ending(attachment: Attachment) -> str:
+    """Return how the name of such a file ends, so that a double click opens it."""
+    known = _ENDINGS.get(attachment.media_type)
+    return known or mimetypes.guess_extension(attachment.media_type) or ""
 
 
 def _limit(target: str, number: int, rate: Rate, parcel: Parcel) -> Limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
@@ -10,6 +11,23 @@ import orjson
 from gateway.errors import PayloadError
 
 _NAMES = {dict: "object", list: "list", str: "text", bool: "flag", int: "integer"}
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    message = f"{name} is no JSON"
+    raise ValueError(message)
+
+
+def _whole(value: Any) -> Any:
+    """Put a replacement character wherever half of one stands."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_whole(each) for each in value]
+        case dict():
+            return {_whole(key): _whole(each) for key, each in value.items()}
+    return value
 
 
 class Payload:
@@ -37,6 +55,12 @@ class Payload:
         """
         try:
             return cls(orjson.loads(body))
+        except ValueError:
+            pass
+        try:
+            # Half of a character (a lone surrogate, escaped) keeps nobody else's
+            # message from being read.
+            return cls(_whole(json.loads(body, parse_constant=_refuse_constant)))
         except (ValueError, RecursionError) as error:
             complaint = f"not JSON ({type(error).__name__})"
             raise PayloadError("", complaint) from None

@@ -201,6 +201,8 @@ class Pipeline:
     async def _bury(self, arrived: Arrived, code: str, reason: str) -> None:
         burial = Burial(claim=arrived.claim, code=code, reason=reason)
         await self._crew.store.run_batched(bury_all, burial)
+        channel = arrived.inbound.channel
+        log.warning("item_dead", channel=channel, item=arrived.inbound.id, code=code)
 
     async def _process(self, claim: Claim, message: Message) -> None:
         referred = await self._referred(message)

@@ -20,7 +20,9 @@ from gateway.store import Work
 
 def campaign(
     channel: Annotated[str, typer.Option(help="Id of the channel to send on.")],
-    text: Annotated[typer.FileText, typer.Option(help="File with the text.")],
+    text: Annotated[
+        Path, typer.Option(help="File with the text.", exists=True, dir_okay=False)
+    ],
     to: Annotated[
         Path,
         typer.Option(
@@ -37,7 +39,7 @@ def campaign(
 
     Run again, the same text reaches nobody twice.
     """
-    said = text.read().strip()
+    said = _read(text).strip()
     _require_channel(set_up(config), ChannelId(channel), said)
     uris = _addresses(to)
     readers = read(config, lambda c: find_readers(c, ChannelId(channel), uris))
@@ -64,15 +66,27 @@ def _require_channel(setup: Setup, channel: ChannelId, said: str) -> None:
         text = f"no channel {channel}; there are: {', '.join(sorted(settings))}"
         raise NotFound(text)
     manners = setup.host.channel_types()[settings[channel].type].manners
-    if not said or len(manners.split(said)) > 1:
-        complain("the text must be one message: neither empty nor that long")
+    if not said:
+        complain("the text is empty")
         raise typer.Exit(EXIT_FAILED)
+    if len(manners.split(said)) > 1:
+        complain(f"the text ({len(said)} characters) is too long for one message")
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _read(file: Path) -> str:
+    """Return a file's text; a mark at its begin, as Windows writes, is none of it."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        text = f"{file}: not UTF-8, save it as such"
+        raise typer.BadParameter(text) from None
 
 
 def _addresses(file: Path) -> Sequence[str]:
     """Return the addresses of a file; a line that is none is wrong usage."""
     uris = []
-    for number, line in enumerate(file.read_text().splitlines(), start=1):
+    for number, line in enumerate(_read(file).splitlines(), start=1):
         if not (uri := line.strip()):
             continue
         try:
@@ -87,5 +101,7 @@ def _show(readers: Readers) -> None:
     typer.echo(f"{len(readers.conversations)} citizens")
     if readers.skipped:
         typer.echo(
-            f"{len(readers.skipped)} addresses have never written, or are blocked"
+            f"{len(readers.skipped)} addresses never wrote there, or are blocked:"
         )
+        for uri in readers.skipped:
+            typer.echo(f"  {uri}")

@@ -15,6 +15,7 @@ from gateway.cli.output import (
     ConfigOption,
     JsonOption,
     LimitOption,
+    said,
     show,
     show_one,
 )
@@ -24,7 +25,12 @@ app = typer.Typer(no_args_is_help=True, help="Contacts: list, show, block, unblo
 
 Who = Annotated[
     str | None,
-    typer.Argument(help="Id of the contact, an address (mailto:…), id of a message."),
+    typer.Argument(
+        help=(
+            "Id of the contact, an address (whatsapp:393290000000, mailto:a@b.it),"
+            " id of a message."
+        )
+    ),
 ]
 CaseOption = Annotated[
     str | None, typer.Option("--case", help="Number of a case of theirs instead.")
@@ -69,7 +75,9 @@ def show_(
 
 @app.command()
 def block(
-    reason: Annotated[str, typer.Option(help="Why; staff see it, no citizen does.")],
+    reason: Annotated[
+        str, typer.Option(help="Why; staff see it, no citizen does.", callback=said)
+    ],
     who: Who = None,
     config: ConfigOption = DEFAULT_CONFIG,
     *,

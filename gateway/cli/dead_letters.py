@@ -14,6 +14,7 @@ from gateway.cli.output import (
     ConfigOption,
     JsonOption,
     LimitOption,
+    said,
     show,
     show_one,
 )
@@ -94,7 +95,9 @@ def retry(letter: Id, config: ConfigOption = DEFAULT_CONFIG) -> None:
 @app.command()
 def discard(
     letter: Id,
-    reason: Annotated[str, typer.Option(help="Why; it goes on the record.")],
+    reason: Annotated[
+        str, typer.Option(help="Why; it goes on the record.", callback=said)
+    ],
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Close a dead letter for good."""

@@ -18,6 +18,7 @@ from gateway.cli.output import (
     ConfigOption,
     JsonOption,
     LimitOption,
+    said,
     show,
     show_one,
 )
@@ -48,7 +49,8 @@ def list_(
     statement = select(*(table.c[name] for name in columns))
     if state:
         statement = statement.where(table.c.state == state.value)
-    statement = statement.order_by(table.c.id.desc()).limit(limit)
+    statement = statement.order_by(table.c.created_at.desc(), table.c.id.desc())
+    statement = statement.limit(limit)
 
     def work(connection: Connection) -> list[dict[str, Any]]:
         return rows(connection, statement)
@@ -101,7 +103,9 @@ def release(message: Id, config: ConfigOption = DEFAULT_CONFIG) -> None:
 @app.command()
 def reject(
     message: Id,
-    reason: Annotated[str, typer.Option(help="What the citizen is told.")],
+    reason: Annotated[
+        str, typer.Option(help="What the citizen is told.", callback=said)
+    ],
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Refuse a held message, and tell the citizen why."""

@@ -28,6 +28,13 @@ _WIDE = 1000
 Row = Mapping[str, Any]
 
 
+def said(value: str) -> str:
+    """Return what somebody gave as a reason, if it says anything."""
+    if not value.strip():
+        raise typer.BadParameter("say something")
+    return value.strip()
+
+
 def complain(text: str) -> None:
     """Print an error for people."""
     typer.echo(text, err=True)

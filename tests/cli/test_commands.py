@@ -236,12 +236,14 @@ async def test_campaign_reaches_who_has_written(town: Town):
         await town.say(sender, text="una buca")
     await town.until(lambda: 4 == len(town.arrived))
     (town.folder / "text").write_text("Domani il mercato è chiuso.\n")
-    (town.folder / "to").write_text("probe:anna\nprobe:bea\n\nprobe:carla\n")
+    people = "\ufeffprobe:anna\r\nprobe:bea\r\n\r\nprobe:carla\r\n"
+    (town.folder / "to").write_text(people)  # as Windows writes it
     words = ("campaign", "--channel", "probe", "--text", "text", "--to", "to", "--yes")
     printed = await town.command(*words)
     await town.until(lambda: 6 == len(town.arrived))
 
-    assert "2 citizens\n1 addresses have never written" in printed
+    assert "2 citizens\n1 addresses never wrote there" in printed
+    assert "  probe:carla\n" in printed
     assert "2 notices are on their way" in printed
     assert "0 notices are on their way" in await town.command(*words)
 
@@ -256,6 +258,18 @@ async def test_campaign_that_can_not_be(town: Town):
     await town.command("campaign", "--channel", "probe", *words, code=1)
     (town.folder / "text").write_text("Avviso")
     await town.command("campaign", "--channel", "probe", *words, code=2)
+    (town.folder / "text").write_bytes("è chiuso".encode("latin-1"))
+    await town.command("campaign", "--channel", "probe", *words, code=2)
+
+
+async def test_reason_says_something(town: Town):
+    """An empty one is wrong usage, wherever one is asked for."""
+    for words in (
+        ("messages", "reject", "x"),
+        ("dead-letters", "discard", "x"),
+        ("contacts", "block", "x"),
+    ):
+        await town.command(*words, "--reason", " ", code=2)
 
 
 async def test_contact_is_blocked_and_heard_again(town: Town):

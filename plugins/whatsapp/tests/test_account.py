@@ -68,4 +68,4 @@ def test_log_says_it_once():
     assert [("error", "account_down"), ("info", "account_up")] == [
         (log["log_level"], log["event"]) for log in logs
     ]
-    assert "set it in token" in logs[0]["reason"]
+    assert "set a good one in token" in logs[0]["reason"]

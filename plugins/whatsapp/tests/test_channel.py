@@ -8,6 +8,7 @@ import json
 import aiohttp
 import pytest
 from gateway_whatsapp.signature import HEADER, sign
+from structlog.testing import capture_logs
 from yarl import URL
 
 from gateway import inbox as gateway_inbox
@@ -270,3 +271,20 @@ def test_channel_is_blind(channel):
 def test_health_before_anything_happened(channel):
     """A channel that has not talked to Meta yet is well."""
     assert HealthStatus.OK is channel().health().status
+
+
+async def test_wrong_secret_is_seen(channel, serve, post, body):
+    """Health and log say so, the log once in a while; a good signature ends it."""
+    made = channel()
+    url = await serve(made)
+    with capture_logs() as logs:
+        for _ in range(3):
+            await post(url, body, **{HEADER: sign(body, b"another")})
+        refused = made.health()
+        await post(url, body)
+
+    assert HealthStatus.DEGRADED == refused.status
+    assert "app_secrets" in refused.text
+    assert HealthStatus.OK == made.health().status
+    events = [log["event"] for log in logs]
+    assert 1 == events.count("signature_refused")

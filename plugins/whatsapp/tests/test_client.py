@@ -201,7 +201,7 @@ async def test_fault(reach, sim, outgoing, case):
 async def test_account_fault_is_told_apart(reach, sim, outgoing):
     """A token that has expired counts against the account, and says what to do."""
     sim.faults.append(Fault.error(190, status=401))
-    with pytest.raises(DeliveryError, match="make a new one") as caught:
+    with pytest.raises(DeliveryError, match="set a good one") as caught:
         await reach().send(outgoing())
 
     assert caught.value.account
@@ -426,7 +426,7 @@ async def test_check_asks_for_our_number(reach, sim):
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"token": "another"}, "make a new one"),
+        ({"token": "another"}, "set a good one"),
         ({"phone_number_id": "999"}, "phone_number_id: an id names nothing"),
     ],
 )

@@ -289,3 +289,15 @@ def _read(channel, item) -> None:
         channel.parse(item)
     except PayloadError as error:
         assert error.complaint  # noqa: PT017 (refused is one of the two right ends)
+
+
+def test_half_a_character_keeps_nobody_else_back(fixture):
+    """An escape that is no character spoils no other message of the webhook."""
+    webhook = fixture("inbound/pywa_message__text.json")
+    value = webhook["entry"][0]["changes"][0]["value"]
+    one = value["messages"][0]
+    value["messages"] = [{**one, "id": f"wamid.{n}"} for n in range(3)]
+    value["messages"][1]["text"] = {"body": "buca \ud83d"}
+    found = split(json.dumps(webhook).encode(), value["metadata"]["phone_number_id"])
+
+    assert ["wamid.0", "wamid.1", "wamid.2"] == [i.external_id for i in found.items]

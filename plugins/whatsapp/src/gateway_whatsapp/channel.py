@@ -32,6 +32,7 @@ from gateway_whatsapp import blocking, checking, signature
 from gateway_whatsapp.account import Account
 from gateway_whatsapp.client import CloudApi
 from gateway_whatsapp.config import WhatsAppConfig
+from gateway_whatsapp.doorbell import Doorbell
 from gateway_whatsapp.parse import parse
 from gateway_whatsapp.render import carries
 from gateway_whatsapp.siblings import Numbers
@@ -65,6 +66,7 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
         self._numbers = numbers or Numbers()
         self._numbers.add(channel_id, config)
         self._account = Account(channel_id, context.log)
+        self._doorbell = Doorbell(channel_id, context.log, context.clock)
         self._api = CloudApi(config, context.http, context.clock, self._account)
 
     def rates(self) -> Iterable[Rate]:
@@ -87,6 +89,7 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
         token = self.config.verify_token.get_secret_value().encode()
         known = hmac.compare_digest(given, token)
         if not known or query.get("hub.mode") != "subscribe":
+            self._doorbell.refused("handshake_refused")
             raise web.HTTPForbidden(text="verify_token or mode is wrong\n")
         if not _CHALLENGE.fullmatch(challenge):
             raise web.HTTPForbidden(text="challenge is no plain word\n")
@@ -102,7 +105,9 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
             raise web.HTTPBadRequest(text="the body is broken off\n") from None
         given = request.headers.get(signature.HEADER, "")
         if not signature.verify(body, given, self.config.keys()):
+            self._doorbell.refused("signature_refused")
             raise web.HTTPUnauthorized(text="signature missing or wrong\n")
+        self._doorbell.let_in()
         parts, ignored = self._split(body, given)
         if not parts:
             return web.Response(text=f"ignored: {', '.join(ignored)}\n")
@@ -191,7 +196,8 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
 
     def health(self) -> Health:
         """Say how the last request to Meta went, and when the API's version ends."""
-        return checking.worst([self._account.health, *self._version()])
+        known = [self._account.health, self._doorbell.health, *self._version()]
+        return checking.worst(known)
 
     def _version(self) -> Iterable[Health]:
         today = self.context.clock.now().date()

@@ -52,7 +52,9 @@ RULES: Final[dict[int, Rule]] = {
     0: Rule(A, "the token was refused: make a new one"),
     3: Rule(A, "the app lacks a permission: see its capabilities at Meta"),
     10: Rule(A, "permission missing: grant whatsapp_business_messaging"),
-    190: Rule(A, "the token has expired: make a new one and set it in token"),
+    190: Rule(
+        A, "the token has expired, was revoked or is mistyped: set a good one in token"
+    ),
     368: Rule(A, "Meta has blocked the account for a breach of its policies"),
     131005: Rule(A, "access denied: check the permissions of the system user"),
     131031: Rule(A, "Meta has locked the account: see Business Support"),
