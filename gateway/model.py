@@ -436,7 +436,9 @@ class Manners:
     ``split`` makes several messages of a text that is too long for one. With
     ``files_apart`` each file is a message of its own (`Outgoing` without text), with
     ``locations`` a point on the map can be one. ``menus``: one can choose from a menu.
-    ``mirrors_blocks``: its provider has a list of blocked people, too.
+    ``mirrors_blocks``: its provider has a list of blocked people, too. With
+    ``daily_notice`` a citizen gets one automatic notice in 24 hours at most, so that
+    two machines that write to each other fall silent.
     """
 
     split: Callable[[str], Sequence[str]] = lambda text: (text,)
@@ -444,6 +446,7 @@ class Manners:
     locations: bool = False
     menus: bool = False
     mirrors_blocks: bool = False
+    daily_notice: bool = False
 
 
 class Semantics(Enum):

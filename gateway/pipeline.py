@@ -70,9 +70,23 @@ def claim_arrived(
 def apply_claimed(
     connection: Connection, pairs: Sequence[tuple[Claim, Receipt]]
 ) -> list[None]:
-    """Finish items that were receipts, and apply what they say."""
-    jobs.finish(connection, [claim for claim, _ in pairs])
-    return receipts.apply(connection, [receipt for _, receipt in pairs])
+    """Finish items that were receipts, and apply what they say.
+
+    One that names a delivery of ours that isn't is forged or too late: staff see it.
+    """
+    strange = receipts.strange(connection, [receipt for _, receipt in pairs])
+    known = [pair for pair in pairs if pair[1].delivery_id not in strange]
+    burials = [
+        Burial(claim=claim, code="no_such_delivery", reason="names no delivery of ours")
+        for claim, receipt in pairs
+        if receipt.delivery_id in strange
+    ]
+    if burials:
+        jobs.bury(connection, burials)
+    if known:
+        jobs.finish(connection, [claim for claim, _ in known])
+        receipts.apply(connection, [receipt for _, receipt in known])
+    return [None] * len(pairs)
 
 
 def move_claimed(

@@ -72,6 +72,23 @@ def take(
     return due
 
 
+def try_now(connection: Connection, limits: Sequence[Limit]) -> list[bool]:
+    """Take a turn in each of ``limits`` that has one now; say which had.
+
+    A turn that would come later is not taken.
+    """
+    at = now(connection)
+    full_at = _load(connection, {limit.name for limit in limits}, at)
+    had = []
+    for limit in limits:
+        is_free = full_at[limit.name] - limit.credit <= at
+        if is_free:
+            take(full_at, [limit], at)
+        had.append(is_free)
+    _store(connection, full_at)
+    return had
+
+
 def hold(connection: Connection, limits: Collection[Limit], until: datetime) -> None:
     """Let nobody go before ``until``: the provider said that we are too fast."""
     full_at = _load(connection, {limit.name for limit in limits}, now(connection))

@@ -84,6 +84,21 @@ def apply(connection: Connection, receipts: Sequence[Receipt]) -> list[None]:
     return [None] * len(receipts)
 
 
+def strange(connection: Connection, receipts: Sequence[Receipt]) -> set[str]:
+    """Return the ids that receipts give as our own, without any other, and aren't."""
+    named = {
+        str(receipt.delivery_id)
+        for receipt in receipts
+        if receipt.delivery_id and not receipt.external_id
+    }
+    if not named:
+        return set()
+    column = schema.delivery.c.id
+    return named - set(
+        connection.execute(select(column).where(column.in_(named))).scalars()
+    )
+
+
 def apply_early(connection: Connection, ids: Mapping[str, str]) -> None:
     """Apply what came before our own record: foreign ids → deliveries."""
     if not ids:

@@ -22,6 +22,7 @@ from gateway import (
     errands,
     jobs,
     messages,
+    notices,
     outbox,
     questions,
     texts,
@@ -44,6 +45,7 @@ from gateway.model import (
     Event,
     Menu,
     Message,
+    MessageId,
     MessageState,
     ServiceId,
 )
@@ -80,7 +82,14 @@ class Recorder:
         outcomes = [outcome for _, outcome in decided]
         filed = self._file(connection, outcomes)
         _store(connection, filed)
-        deliveries = [d for each in filed for d in self._deliveries(connection, each)]
+        silent = self._silent(connection, filed)
+        deliveries = [
+            delivery
+            for each in filed
+            for delivery in self._deliveries(
+                connection, each, tell=each.outcome.message.id not in silent
+            )
+        ]
         queues = outbox.enqueue(connection, deliveries)
         queues |= errands.enqueue(connection, [f.outcome.message for f in filed])
         queues |= {_queue(each.case) for each in filed if each.settled and each.case}
@@ -156,14 +165,35 @@ class Recorder:
         case = questions.settle(connection, case, assignment.service, patience)
         return filed if case is None else replace(filed, case=case, settled=True)
 
+    def _silent(self, connection: Connection, filed: Sequence[Filed]) -> set[MessageId]:
+        """Return the messages that get no notice: their sender has had one today."""
+        told = {
+            each.outcome.message.id: each.conversation_id
+            for each in filed
+            if self._city.manners_of(each.outcome.message.channel).daily_notice
+            and self._tells(each)
+        }
+        return notices.withheld(connection, told)
+
+    def _tells(self, filed: Filed) -> bool:
+        """Tell whether a citizen is to hear what became of a message."""
+        if filed.outcome.message.automatic or not self._city.acknowledge:
+            return False
+        return bool(self._notice(filed))
+
     def _deliveries(
-        self, connection: Connection, filed: Filed, purpose: str = "notice"
+        self,
+        connection: Connection,
+        filed: Filed,
+        purpose: str = notices.NOTICE,
+        *,
+        tell: bool = True,
     ) -> list[NewDelivery]:
         deliveries = []
         if filed.case is not None and _concerns_service(filed):
             deliveries.append(self._to_service(connection, filed, filed.case))
-        text = self._notice(filed)
-        if text and self._city.acknowledge and not filed.outcome.message.automatic:
+        if tell and self._tells(filed):
+            text = self._notice(filed)
             deliveries.append(self._to_citizen(connection, filed, text, purpose))
         return deliveries
 

@@ -70,6 +70,8 @@ type = "phone"
 type = "phone"
 [channels.album]
 type = "album"
+[channels.letter]
+type = "letter"
 [services.urp]
 name = "URP"
 connectors = [{{ type = "office" }}]
@@ -206,6 +208,7 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                     Phone,
                     Manners(split=in_hundreds, mirrors_blocks=True),
                 ),
+                ChannelType("letter", Section, Phone, Manners(daily_notice=True)),
                 ChannelType(
                     "album",
                     Section,

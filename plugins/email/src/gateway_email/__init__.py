@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gateway.channel import ChannelType
 from gateway.connector import ConnectorType
+from gateway.model import Manners
 from gateway.plugin import Plugin, hookimpl
 from gateway_email.channel import EmailChannel
 from gateway_email.config import EmailChannelConfig, EmailConnectorConfig, EmailSettings
@@ -29,7 +30,8 @@ class EmailPlugin(Plugin[EmailSettings]):
     @hookimpl
     def register_channels(self) -> list[ChannelType]:
         """Offer the mailbox that citizens and offices write to."""
-        return [ChannelType("email", EmailChannelConfig, EmailChannel)]
+        manners = Manners(daily_notice=True)
+        return [ChannelType("email", EmailChannelConfig, EmailChannel, manners)]
 
     @hookimpl
     def register_connectors(self) -> list[ConnectorType]:
