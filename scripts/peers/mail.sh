@@ -1,5 +1,7 @@
 #!/bin/sh
-# Dovecot and Postfix on loopback, with the mailboxes of a small city hall.
+# Dovecot and Postfix on loopback, with the mailboxes of a small city hall, two more
+# cities (posta and ufficio at uno.test and due.test), and a domain whose mail bounces
+# after it was taken (nessuno.test: sent to itself, refused).
 # usage: scripts/peers/mail.sh start DIR BASE_PORT | stop DIR
 # Ports from BASE_PORT: +0 IMAP (STARTTLS), +1 IMAP (TLS), +2 submission (STARTTLS, auth),
 # +3 submission (TLS, auth), +4 plain SMTP as an MX, +5 LMTP and +6 SASL (internal).
@@ -34,6 +36,9 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -su
 for name in urp strade rifiuti cittadino; do
   echo "$name@comune.test:{PLAIN}segreta::::::"
 done >"$dir/dovecot/users"
+for name in posta@uno posta@due ufficio@uno ufficio@due; do
+  echo "$name.test:{PLAIN}segreta::::::"
+done >>"$dir/dovecot/users"
 
 cat >"$dir/dovecot/dovecot.conf" <<C
 base_dir = $dir/dovecot/run
@@ -114,8 +119,9 @@ myhostname = localhost
 mydestination =
 mynetworks = 127.0.0.1/32
 recipient_delimiter = +
-virtual_mailbox_domains = comune.test
-virtual_mailbox_maps = inline:{urp@comune.test=1,strade@comune.test=1,rifiuti@comune.test=1,cittadino@comune.test=1}
+virtual_mailbox_domains = comune.test, uno.test, due.test
+transport_maps = inline:{nessuno.test=smtp:[127.0.0.1]:$smtp}
+virtual_mailbox_maps = inline:{urp@comune.test=1,strade@comune.test=1,rifiuti@comune.test=1,cittadino@comune.test=1,posta@uno.test=1,posta@due.test=1,ufficio@uno.test=1,ufficio@due.test=1}
 virtual_transport = lmtp:inet:127.0.0.1:$lmtp
 lmtp_tls_security_level = none
 alias_maps =

@@ -15,6 +15,7 @@ from gateway_email import (
 
 from gateway.channel import ChannelType
 from gateway.connector import ConnectorType
+from gateway.model import Manners
 
 
 def test_entry_point_names_the_plugin() -> None:
@@ -26,10 +27,11 @@ def test_entry_point_names_the_plugin() -> None:
 
 
 def test_channel_and_connector_are_offered() -> None:
-    """Both are of type ``email``."""
+    """Both are of type ``email``; the channel's notices are one a day."""
     plugin = EmailPlugin()
 
-    channels = [ChannelType("email", EmailChannelConfig, EmailChannel)]
+    manners = Manners(daily_notice=True)
+    channels = [ChannelType("email", EmailChannelConfig, EmailChannel, manners)]
     connectors = [ConnectorType("email", EmailConnectorConfig, EmailConnector)]
     assert plugin.register_channels() == channels
     assert plugin.register_connectors() == connectors

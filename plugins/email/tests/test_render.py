@@ -69,6 +69,7 @@ def outgoing(handover: Callable[..., Handover]) -> Callable[..., Outgoing]:
             "text": "La buca è stata riparata.",
             "quote": "<m1@example.it>",
             "case_number": "URP-2026-000123",
+            "purpose": "answer",
         }
         return Outgoing(**{**values, **changes})
 
@@ -199,16 +200,42 @@ def test_every_attempt_is_recognisable_as_the_same(
 def test_citizens_answer_is_short_and_threaded(
     outgoing: Callable[..., Outgoing], settings: Callable[..., EmailSettings]
 ) -> None:
-    """An answer refers to the citizen's mail and asks machines for silence."""
+    """An answer refers to the citizen's mail; people's words bear no machine's mark."""
     mail = _read(render_outgoing(outgoing(), settings()))
 
     assert mail["To"] == "maria@example.it"
     assert mail["Subject"] == "[URP-2026-000123] Risposta da URP Comune di Prova"
     assert mail["In-Reply-To"] == "<m1@example.it>"
     assert mail["References"] == "<m1@example.it>"
-    assert mail["Auto-Submitted"] == "auto-replied"
-    assert mail["X-Auto-Response-Suppress"] == "All"
+    assert mail["Auto-Submitted"] is None
+    assert mail["X-Auto-Response-Suppress"] is None
     assert _text(mail) == "La buca è stata riparata.\n"
+
+
+@pytest.mark.parametrize(
+    ("purpose", "mark"),
+    [
+        ("notice", "auto-replied"),
+        ("rejection", "auto-replied"),
+        ("campaign", "auto-generated"),
+        ("enclosure:1", None),
+        ("location", None),
+        ("", "auto-replied"),
+    ],
+)
+def test_what_no_person_wrote_is_marked(
+    outgoing: Callable[..., Outgoing],
+    settings: Callable[..., EmailSettings],
+    purpose: str,
+    mark: str | None,
+) -> None:
+    """Machines are asked for silence, but not for silence about bounces."""
+    mail = render_outgoing(outgoing(purpose=purpose), settings())
+    suppressed = mail["X-Auto-Response-Suppress"]
+
+    assert mark == mail["Auto-Submitted"]
+    assert (mark is None) == (suppressed is None)
+    assert "All" not in (suppressed or "")
 
 
 def test_quote_that_is_no_message_id_is_left_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gateway.channel import Channel
@@ -22,8 +23,11 @@ from gateway.model import (
     Semantics,
 )
 from gateway.plugin import Context
+from gateway_email.automatic import is_own
+from gateway_email.bounces import read_receipt
 from gateway_email.config import EmailChannelConfig, EmailSettings, is_address
 from gateway_email.delivery import read_enclosures, send
+from gateway_email.headers import read_headers
 from gateway_email.imap import Mailbox, MailboxError, open_mailbox
 from gateway_email.parse import parse, part_content, sender_of
 from gateway_email.render import render_outgoing
@@ -71,15 +75,23 @@ class EmailChannel(Channel[EmailChannelConfig]):
                 known = await self._collect_all(mailbox, known)
                 await mailbox.wait_for_news(self.config.idle_seconds)
 
-    def parse(self, inbound: Inbound) -> Message:
-        """Read a stored mail.
+    def parse(self, inbound: Inbound) -> Message | Receipt:
+        """Read a stored mail: a report on a delivery of ours, or a message.
 
         Raises:
             PayloadError: it can't be read; it is kept and shown to staff.
 
         """
-        key = self.settings.key.get_secret_value().encode()
-        return parse(inbound, key=key, domain=self.settings.domain)
+        settings = self.settings
+        key = settings.key.get_secret_value().encode()
+        receipt = read_receipt(inbound, key=key, domain=settings.domain)
+        if receipt is not None:
+            return receipt
+        message = parse(inbound, key=key, domain=settings.domain)
+        ours = (settings.sender, settings.reply_to, self.config.username)
+        if is_own(read_headers(inbound.original.body), ours):
+            return replace(message, automatic=True)
+        return message
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Mail an answer to a citizen.

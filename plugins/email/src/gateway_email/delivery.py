@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from email.message import EmailMessage
+from uuid import UUID
 
 from gateway.clock import Clock
 from gateway.errors import DeliveryError
 from gateway.model import DeliveryId, Enclosure, Receipt, ReceiptStatus
-from gateway_email import smtp
+from gateway_email import reply_token, smtp
 from gateway_email.config import EmailSettings
 from gateway_email.render import Content, message_id
 
@@ -54,7 +55,9 @@ async def send(
     Those that refused are counted in the receipt's text: a second mail to the others
     would be worse than telling the staff.
     """
-    refusals = await smtp.submit(settings, mail, recipients)
+    key = settings.key.get_secret_value().encode()
+    token = reply_token.encode(UUID(delivery_id), key)
+    refusals = await smtp.submit(settings, mail, recipients, envelope_id=token)
     codes = ", ".join(str(refusal.code) for refusal in refusals)
     return Receipt(
         status=ReceiptStatus.SENT,

@@ -42,29 +42,6 @@ _REFERENCES = 50
 _RECIPIENT_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To", "To", "Cc")
 """Where our own address may stand, most reliable first."""
 
-_MACHINE_NAMES = frozenset(
-    {"mailer-daemon", "postmaster", "noreply", "no-reply", "donotreply", "do-not-reply"}
-)
-_MACHINE_FIELDS = (
-    "List-Id",
-    "List-Unsubscribe",
-    "X-Auto-Response-Suppress",
-    "X-Autoreply",
-    "X-Autorespond",
-    "X-Loop",
-    "X-Ricevuta",
-    "X-Trasporto",
-)
-_MACHINE_PRECEDENCE = frozenset({"bulk", "junk", "list", "auto_reply"})
-_MACHINE_SUBJECTS = (
-    "auto reply:",
-    "auto-reply:",
-    "automatic reply:",
-    "out of office:",
-    "risposta automatica:",
-    "fuori ufficio:",
-)
-
 
 def read_headers(raw: bytes) -> Mail:
     """Read the header block alone, cut off at `HEADER_LIMIT`."""
@@ -178,29 +155,3 @@ def recipients(message: Mail) -> Iterator[str]:
         for raw in raw_values(message, name):
             for word in raw.lower().replace(",", " ").split():
                 yield word.strip("<>;\"'")
-
-
-def is_automatic(message: Mail) -> bool:
-    """Tell whether a machine sent it, so that it must not be answered (RFC 3834)."""
-    return (
-        raw_value(message, "Return-Path") == "<>"
-        or _marked(message)
-        or message.get_content_type() == "multipart/report"
-        or subject(message).lower().startswith(_MACHINE_SUBJECTS)
-        or _from_machine(message)
-    )
-
-
-def _marked(message: Mail) -> bool:
-    submitted = raw_value(message, "Auto-Submitted").partition(";")[0].strip().lower()
-    precedence = raw_value(message, "Precedence").lower()
-    return (
-        submitted not in ("", "no")
-        or precedence in _MACHINE_PRECEDENCE
-        or any(raw_value(message, name) for name in _MACHINE_FIELDS)
-    )
-
-
-def _from_machine(message: Mail) -> bool:
-    found = sender(message)
-    return found is not None and found.username.lower() in _MACHINE_NAMES

@@ -7,6 +7,7 @@ from uuid import UUID
 from gateway.errors import AttachmentError, PayloadError, Unreadable
 from gateway.model import Address, Attachment, Inbound, Message, MessageId
 from gateway_email import headers, reply_token
+from gateway_email.automatic import is_automatic
 from gateway_email.mime import Part, leaves, read_mail
 from gateway_email.reply import html_to_text, new_text
 
@@ -50,7 +51,7 @@ def _read(mail: headers.Mail, inbound: Inbound, *, key: bytes, domain: str) -> M
         text=text if references else _with_subject(headers.subject(mail), text),
         attachments=tuple(_attachment(part) for part in parts if part not in bodies),
         references=references,
-        automatic=headers.is_automatic(mail),
+        automatic=is_automatic(mail),
     )
 
 

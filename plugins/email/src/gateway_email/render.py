@@ -42,6 +42,12 @@ _FLAGS = {
     "referral": "Scritto a partire da un annuncio",
 }
 
+_BY_PEOPLE = frozenset({"answer", "location"})
+"""Purposes of what an office says: RFC 3834 is about responders only."""
+
+_NO_ANSWERS = "DR, RN, NRN, OOF, AutoReply"
+"""What we want nothing of; "All" would also silence Exchange's bounces."""
+
 Content = tuple[Enclosure, bytes | None]
 """An enclosure and its bytes; None if it is too large to be sent along."""
 
@@ -75,8 +81,7 @@ def render_outgoing(
     mail = _envelope(outgoing, settings)
     mail["To"] = headerregistry.Address(addr_spec=outgoing.to.value)
     mail["Subject"] = _outgoing_subject(outgoing, settings)
-    mail["Auto-Submitted"] = "auto-replied"
-    mail["X-Auto-Response-Suppress"] = "All"
+    _mark(mail, outgoing.purpose)
     _thread(mail, outgoing.quote)
     too_large = _lines("Allegati troppo grandi per l'e-mail:", _too_large(contents))
     mail.set_content(_sendable("\n".join([outgoing.text, *too_large])))
@@ -99,6 +104,15 @@ def _envelope(delivery: Handover | Outgoing, settings: EmailSettings) -> EmailMe
     if delivery.maybe_sent:
         mail["X-Gateway-Possible-Duplicate"] = "yes"
     return mail
+
+
+def _mark(mail: EmailMessage, purpose: str) -> None:
+    """Say that a machine wrote it, unless a person at the city did."""
+    if purpose in _BY_PEOPLE or purpose.startswith("enclosure:"):
+        return
+    is_news = purpose == "campaign"
+    mail["Auto-Submitted"] = "auto-generated" if is_news else "auto-replied"
+    mail["X-Auto-Response-Suppress"] = _NO_ANSWERS
 
 
 def _thread(mail: EmailMessage, quote: str | None) -> None:

@@ -35,9 +35,15 @@ class Refusal:
 
 
 async def submit(
-    settings: EmailSettings, mail: EmailMessage, recipients: Sequence[str]
+    settings: EmailSettings,
+    mail: EmailMessage,
+    recipients: Sequence[str],
+    *,
+    envelope_id: str = "",
 ) -> list[Refusal]:
     """Send a mail; return the recipients that were refused while others were taken.
+
+    Where the server knows RFC 3461, reports will bear ``envelope_id`` and no text.
 
     Raises:
         DeliveryError: no recipient was taken, or the end is unknown.
@@ -45,8 +51,7 @@ async def submit(
     """
     octets = await asyncio.to_thread(mail.as_bytes)
     async with _connection(settings) as smtp:
-        with_size = smtp.supports_extension("size")
-        options = [f"SIZE={len(octets)}"] if with_size else []
+        options = _options(smtp, len(octets), envelope_id)
         try:
             await smtp.mail(settings.sender, options=options)
             refusals = await _offer(smtp, recipients)
@@ -102,6 +107,13 @@ def _client(settings: EmailSettings) -> aiosmtplib.SMTP:
         start_tls=settings.security == "starttls",
         tls_context=None if settings.security == "none" else settings.tls_context(),
     )
+
+
+def _options(smtp: aiosmtplib.SMTP, size: int, envelope_id: str) -> list[str]:
+    options = [f"SIZE={size}"] if smtp.supports_extension("size") else []
+    if envelope_id and smtp.supports_extension("dsn"):
+        options += ["RET=HDRS", f"ENVID={envelope_id}"]
+    return options
 
 
 async def _offer(smtp: aiosmtplib.SMTP, recipients: Sequence[str]) -> list[Refusal]:
