@@ -228,10 +228,14 @@ async def test_check_connects_and_sends_nothing(
     server: MailServer, context: MakeContext
 ) -> None:
     """A reachable server is healthy, an absent one is down; no mail is left."""
-    fine = await _connector(context(port=server.smtp_port)).check()
+    reachable = context(port=server.smtp_port)
+    fine = await _connector(reachable).check()
+    own = await _connector(reachable, to=[reachable.config.reply_to.upper()]).check()
     absent = await _connector(context(port=1)).check()
 
     assert fine.status is HealthStatus.OK
+    assert own.status is HealthStatus.DEGRADED
+    assert "another address" in own.text
     assert absent.status is HealthStatus.DOWN
     assert "smtp_unreachable" in absent.text
     assert await server.mails(STRADE) == []

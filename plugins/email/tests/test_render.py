@@ -341,3 +341,32 @@ def _plain_handover(name: str, text: str) -> Handover:
         case=case,
         message=message,
     )
+
+
+def test_office_reads_whom_it_can_call(handover, message, settings):
+    """The telephone number, where there is one, and not the provider's id."""
+    said = message(
+        sender=Address("whatsapp", "IT.1349120"),
+        aliases=(Address("whatsapp", "393290000000"),),
+    )
+    text = _text(_read(render_handover(handover(message=said), TO, settings(), [])))
+
+    assert "393290000000" in text
+    assert "IT.1349120" not in text
+
+
+def test_office_reads_that_something_was_chosen(handover, message, settings):
+    """A title from a menu is not the citizen's own words."""
+    said = message(text="Strade e buche", choice="topic:strade")
+    text = _text(_read(render_handover(handover(message=said), TO, settings(), [])))
+
+    assert "[Il cittadino ha scelto da un menu:]\nStrade e buche" in text
+
+
+def test_nothing_turns_the_writing_round(handover, message, settings):
+    """Control and direction marks are left out; emoji, accents and lines stay."""
+    family = "\N{MAN}\u200d\N{WOMAN}"
+    said = message(text=f"a\x07\x1b[31m\u202eb\u2066\nperché {family}")
+    text = _text(_read(render_handover(handover(message=said), TO, settings(), [])))
+
+    assert f"a[31mb\nperché {family}" in text

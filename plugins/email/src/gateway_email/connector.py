@@ -59,4 +59,10 @@ class EmailConnector(Connector[EmailConnectorConfig]):
             await smtp.probe(self.settings)
         except DeliveryError as error:
             return Health(status=HealthStatus.DOWN, text=str(error))
+        if self.settings.reply_to.casefold() in map(str.casefold, self.config.to):
+            text = (
+                f"{self.settings.reply_to} is the gateway's own mailbox (reply_to): it"
+                " would take the office's mail away, give the office another address"
+            )
+            return Health(status=HealthStatus.DEGRADED, text=text)
         return Health(status=HealthStatus.OK)

@@ -6,6 +6,7 @@ attempt, so that a repetition can be recognised.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from email import headerregistry
 from email.message import EmailMessage
@@ -164,7 +165,8 @@ def _handover_text(handover: Handover, contents: Sequence[Content]) -> str:
 def _who(message: Message) -> list[str]:
     sent = message.sent_at.astimezone(_ROME)
     name = clean(message.sender_name)
-    sender = clean(message.sender.value)
+    # A number says more than a provider's id, and one can call it.
+    sender = clean(next((a.value for a in message.aliases), message.sender.value))
     return [
         f"Da: {name} ({sender})" if name else f"Da: {sender}",
         f"Canale: {_channel_name(message)}",
@@ -179,8 +181,24 @@ def _said(message: Message) -> list[str]:
         name, _, kind = flag.partition(":")
         if name in _FLAGS:
             notes.append(_FLAGS[name].format(kind=clean(kind)))
-    text = message.text or ("" if notes else "(senza testo)")
+    if message.choice:
+        notes.append("Il cittadino ha scelto da un menu:")
+    text = _visible(message.text) or ("" if notes else "(senza testo)")
     return [*(f"[{note}]" for note in notes), *([text] if text else [])]
+
+
+_UNSEEN = {"Cc", "Cf"}
+_WANTED = {"\n", "\t", "\u200d"}
+"""Lines, and what joins emoji."""
+
+
+def _visible(text: str) -> str:
+    """Return a text without what controls a terminal or turns the writing round."""
+    return "".join(
+        each
+        for each in text
+        if each in _WANTED or unicodedata.category(each) not in _UNSEEN
+    )
 
 
 def _channel_name(message: Message) -> str:
