@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from gateway_email.markup import html_to_text
 from gateway_email.parse import parse
-from gateway_email.reply import html_to_text, new_text
+from gateway_email.reply import new_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -79,6 +80,22 @@ def test_hostile_text_takes_little_time(seed: str) -> None:
     new_text(seed * (200_000 // len(seed)))
 
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "Maria\nP.S. La buca è davanti al civico 12.",
+        "Maria Deiana\ncell. 333 123 4567",
+        "Maria\nQuando passate?",
+        "Maria\n" + "Dimenticavo una cosa, la buca si allarga ogni volta che piove. ",
+    ],
+)
+def test_what_is_said_below_the_closing_stays(below: str) -> None:
+    """A postscript, a question or a telephone number is no signature."""
+    text = f"C'è una buca.\n\nCordiali saluti\n{below}".strip()
+
+    assert text == new_text(text)
 
 
 def test_long_text_is_kept_whole() -> None:

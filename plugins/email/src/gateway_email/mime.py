@@ -9,6 +9,7 @@ from email.message import Message
 from email.parser import BytesParser
 
 from gateway.errors import Unreadable
+from gateway_email.charset import decode
 from gateway_email.headers import BROKEN, HEADER_LIMIT, Mail, clean
 
 DEPTH_LIMIT = 20
@@ -52,14 +53,8 @@ class Part:
 
     def text(self) -> str:
         """Return the decoded text, in the claimed charset or a likely one."""
-        content = self.content()
         claimed = self.message.get_content_charset("utf-8")
-        for charset in (claimed, "utf-8"):
-            try:
-                return content.decode(charset)
-            except (LookupError, ValueError):
-                continue
-        return content.decode("cp1252", errors="replace")
+        return decode(self.content(), claimed)
 
 
 def read_mail(raw: bytes) -> Mail:

@@ -8,8 +8,9 @@ from gateway.errors import AttachmentError, PayloadError, Unreadable
 from gateway.model import Address, Attachment, Inbound, Message, MessageId
 from gateway_email import headers, reply_token
 from gateway_email.automatic import is_automatic
+from gateway_email.markup import html_to_text
 from gateway_email.mime import Part, leaves, read_mail
-from gateway_email.reply import html_to_text, new_text
+from gateway_email.reply import new_text
 
 SCHEME = "mailto"
 

@@ -5,9 +5,9 @@ Presentation only: the original is always kept whole.
 
 from __future__ import annotations
 
+import re
 from itertools import takewhile
 
-from html2text import HTML2Text
 from mailparser_reply.parser import (  # type: ignore[import-untyped]
     EmailMessage as SplitMail,
 )
@@ -17,32 +17,13 @@ _HEAD_CHARACTERS = 8_000
 _LINE_CHARACTERS = 2_000
 """The library's expressions are quadratic: it gets no more than this to read."""
 
-_HTML_CHARACTERS = 1_000_000
+_CLOSINGS = ("cordiali saluti", "best regards", "kind regards", "regards", "thank")
+_CLOSING_LINES = 6
+_CLOSING_CHARACTERS = 60
+_SAYS_MORE = re.compile(r"(?i)p\.? ?s\b|.*(\d[ ./-]?){6}|.*[?!]")
+
 _HEADER_LINES = 3
 """Lines a quoted header block has at least: From, Sent, To."""
-
-
-class _PlainText(HTML2Text):
-    """HTML as plain text: without Markdown's escapes, a blockquote as ``> ``."""
-
-    def __init__(self) -> None:
-        super().__init__(bodywidth=0)
-        self.ignore_images = True
-        self.ignore_emphasis = True
-        self.ignore_mailto_links = True
-        self.ignore_tables = True
-        self.single_line_break = True
-        self.unicode_snob = True
-
-    def handle_data(self, data: str, entity_char: bool = False) -> None:  # noqa: FBT001, FBT002 (the library's signature)
-        """Take ``data`` unescaped, as the library does for entities."""
-        del entity_char
-        super().handle_data(data, entity_char=True)
-
-
-def html_to_text(html: str) -> str:
-    """Return the text a reader would see; nothing is fetched."""
-    return _PlainText().handle(html[:_HTML_CHARACTERS]).strip()
 
 
 def new_text(text: str) -> str:
@@ -104,8 +85,23 @@ def _is_header(header: str) -> bool:
 def _body(reply: EmailReply) -> str:
     """Return a reply without header and signature, unless nothing else is in it."""
     is_whole = bool(reply.headers) and not _is_header(reply.headers)
-    text: str = reply.content if is_whole else reply.body or reply.content
-    return text
+    if is_whole or not _is_signature(reply.signatures or ""):
+        return str(reply.content)
+    return str(reply.body or reply.content)
+
+
+def _is_signature(cut: str) -> bool:
+    """Tell a signature from what somebody says below "Cordiali saluti".
+
+    Certain marks cut everything; a closing only a few short lines without a number: a
+    postscript or a telephone number is worth more than a tidy text.
+    """
+    if not cut.lower().startswith(_CLOSINGS):
+        return True
+    lines = [line for line in cut.splitlines() if line]
+    return len(lines) <= _CLOSING_LINES and not any(
+        len(line) > _CLOSING_CHARACTERS or _SAYS_MORE.match(line) for line in lines
+    )
 
 
 def _rejoin(first: str, rest: list[str]) -> str:

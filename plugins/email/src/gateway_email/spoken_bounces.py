@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gateway.model import ReceiptStatus
 from gateway_email.headers import clean
-from gateway_email.reply import html_to_text
+from gateway_email.markup import html_to_text
 
 _WORDS_LIMIT = 20_000
 _TEXT_LIMIT = 400
