@@ -20,12 +20,16 @@ from typing import NoReturn
 import psycopg
 import pytest
 import structlog
+from hypothesis import settings
 
 SCRIPTS = Path(__file__).parent / "scripts" / "peers"
 POSTGRESQL = Path("/usr/lib/postgresql")
 MAIL = (Path("/usr/sbin/dovecot"), Path("/usr/sbin/postfix"))
 # Below the ports that the kernel gives to outgoing connections (32768 and up).
 PORTS = range(20_000, 32_000)
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("gateway", deadline=None)
+settings.load_profile("gateway")
 REQUIRED = os.environ.get("REQUIRE_PEERS") == "1"
 MISSING = pytest.StashKey[set[str]]()
 
