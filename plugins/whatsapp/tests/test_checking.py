@@ -288,7 +288,7 @@ async def test_template_used_twice_is_asked_for_once(checked, meta):
 
 @pytest.mark.parametrize(
     ("code", "text"),
-    [(190, "set it in token"), (100, "phone_number_id: an id names nothing")],
+    [(190, "set a good one in token"), (100, "phone_number_id: an id names nothing")],
 )
 async def test_refused(checked, meta, code, text):
     """A token or number that Meta does not know is told; nothing else is asked for."""
