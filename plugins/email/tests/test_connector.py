@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,31 @@ def _connector(context: Context[EmailSettings], **section: Any) -> EmailConnecto
     return EmailConnector(ServiceId("strade"), config, context)
 
 
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def _serving(handle: Handle) -> AsyncIterator[int]:
+    """Serve with ``handle``; wait at the end until every connection is closed."""
+    serving: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        try:
+            await handle(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+    await asyncio.gather(*serving)
+
+
 @asynccontextmanager
 async def _scripted(replies: list[str]) -> AsyncIterator[int]:
     """Serve SMTP from a list of replies, one to each step; then hang up."""
@@ -39,11 +64,9 @@ async def _scripted(replies: list[str]) -> AsyncIterator[int]:
                 await reader.readuntil(end)
             except asyncio.IncompleteReadError:
                 break
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async with _serving(serve) as port:
+        yield port
 
 
 async def test_office_gets_the_mail_with_its_attachment(
@@ -170,12 +193,10 @@ async def test_silent_server_is_given_up(
     async def say_nothing(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        del writer
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    async with server, asyncio.timeout(5):
+    async with _serving(say_nothing) as port, asyncio.timeout(5):
         with pytest.raises(DeliveryError, match="smtp_unreachable"):
             await _connector(context(port=port, timeout=0.2)).deliver(handover())
 
