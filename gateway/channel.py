@@ -68,9 +68,6 @@ class Channel(ABC, Generic[ConfigT]):
     grace_seconds: ClassVar[float] = 60.0
     """How long to wait for the provider's word on an unknown outcome before a retry."""
 
-    sends_attachments: ClassVar[bool] = False
-    """Whether `send` carries enclosures at all."""
-
     def __init__(
         self, channel_id: ChannelId, config: ConfigT, context: Context[Any]
     ) -> None:
@@ -86,7 +83,7 @@ class Channel(ABC, Generic[ConfigT]):
     def carries(self, enclosure: Enclosure) -> bool:
         """Tell whether `send` can bring a file; if not, the citizen is told of it."""
         del enclosure
-        return self.sends_attachments
+        return False
 
     def rates(self) -> Iterable[Rate]:
         """Return how fast `send` may be called, by all nodes together."""

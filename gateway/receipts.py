@@ -71,16 +71,9 @@ def apply(connection: Connection, receipts: Sequence[Receipt]) -> list[None]:
     """Record what the other side says, and draw the conclusions."""
     for receipt in receipts:
         delivery_id = _find(connection, receipt)
-        outdated = delivery_id is not None and _is_outdated(connection, receipt)
         store(connection, [(receipt, delivery_id)])
-        if delivery_id is not None and not outdated:
-            _advance(
-                connection,
-                delivery_id,
-                receipt.status,
-                receipt.code,
-                again=receipt.retryable,
-            )
+        if delivery_id is not None:
+            _advance(connection, delivery_id, receipt)
     return [None] * len(receipts)
 
 
@@ -112,7 +105,13 @@ def apply_early(connection: Connection, ids: Mapping[str, str]) -> None:
         connection.execute(
             update(table).where(table.c.id == row.id).values(delivery_id=delivery_id)
         )
-        _advance(connection, delivery_id, ReceiptStatus(row.status), row.code)
+        receipt = Receipt(
+            status=ReceiptStatus(row.status),
+            at=row.at,
+            external_id=row.external_id,
+            code=row.code,
+        )
+        _advance(connection, delivery_id, receipt)
 
 
 def _find(connection: Connection, receipt: Receipt) -> str | None:
@@ -138,21 +137,14 @@ def _is_outdated(connection: Connection, receipt: Receipt) -> bool:
     return connection.execute(failed).first() is not None
 
 
-def _advance(
-    connection: Connection,
-    delivery_id: str,
-    status: ReceiptStatus,
-    code: str,
-    *,
-    again: bool = False,
-) -> None:
+def _advance(connection: Connection, delivery_id: str, receipt: Receipt) -> None:
     """Move a delivery forward; what was unknown is resolved, its retry cancelled."""
-    table = schema.delivery
+    table, code = schema.delivery, receipt.code
     row = connection.execute(
         select(table).where(table.c.id == delivery_id).with_for_update()
     ).one()
-    before, after = DeliveryState(row.state), STATE_OF[status]
-    if RANK[after] <= RANK[before]:
+    before, after = DeliveryState(row.state), STATE_OF[receipt.status]
+    if RANK[after] <= RANK[before] or _is_outdated(connection, receipt):
         return
     connection.execute(
         update(table)
@@ -171,7 +163,7 @@ def _advance(
         ),
     )
     if after is DeliveryState.FAILED:
-        _failed(connection, row, code, again=again)
+        _failed(connection, row, code, again=receipt.retryable)
 
 
 def _failed(connection: Connection, row: Row[Any], code: str, *, again: bool) -> None:

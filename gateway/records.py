@@ -45,7 +45,6 @@ from gateway.model import (
     Event,
     Menu,
     Message,
-    MessageId,
     MessageState,
     ServiceId,
 )
@@ -82,13 +81,11 @@ class Recorder:
         outcomes = [outcome for _, outcome in decided]
         filed = self._file(connection, outcomes)
         _store(connection, filed)
-        silent = self._silent(connection, filed)
+        told = self._told(connection, filed)
         deliveries = [
             delivery
-            for each in filed
-            for delivery in self._deliveries(
-                connection, each, tell=each.outcome.message.id not in silent
-            )
+            for each, text in zip(filed, told, strict=True)
+            for delivery in self._deliveries(connection, each, text)
         ]
         queues = outbox.enqueue(connection, deliveries)
         queues |= errands.enqueue(connection, [f.outcome.message for f in filed])
@@ -165,35 +162,31 @@ class Recorder:
         case = questions.settle(connection, case, assignment.service, patience)
         return filed if case is None else replace(filed, case=case, settled=True)
 
-    def _silent(self, connection: Connection, filed: Sequence[Filed]) -> set[MessageId]:
-        """Return the messages that get no notice: their sender has had one today."""
-        told = {
+    def _told(self, connection: Connection, filed: Sequence[Filed]) -> list[str]:
+        """Return what each citizen is told; "" if nothing, or if they were today."""
+        said = [self._notice(each) for each in filed]
+        counted = {
             each.outcome.message.id: each.conversation_id
-            for each in filed
-            if self._city.manners_of(each.outcome.message.channel).daily_notice
-            and self._tells(each)
+            for each, text in zip(filed, said, strict=True)
+            if text and self._city.manners_of(each.outcome.message.channel).daily_notice
         }
-        return notices.withheld(connection, told)
-
-    def _tells(self, filed: Filed) -> bool:
-        """Tell whether a citizen is to hear what became of a message."""
-        if filed.outcome.message.automatic or not self._city.acknowledge:
-            return False
-        return bool(self._notice(filed))
+        silent = notices.withheld(connection, counted)
+        return [
+            "" if each.outcome.message.id in silent else text
+            for each, text in zip(filed, said, strict=True)
+        ]
 
     def _deliveries(
         self,
         connection: Connection,
         filed: Filed,
+        text: str,
         purpose: str = notices.NOTICE,
-        *,
-        tell: bool = True,
     ) -> list[NewDelivery]:
         deliveries = []
         if filed.case is not None and _concerns_service(filed):
             deliveries.append(self._to_service(connection, filed, filed.case))
-        if tell and self._tells(filed):
-            text = self._notice(filed)
+        if text:
             deliveries.append(self._to_citizen(connection, filed, text, purpose))
         return deliveries
 
@@ -224,7 +217,7 @@ class Recorder:
         """Return what the citizen is told, if anything."""
         say = self._city.texts.say
         outcome = filed.outcome
-        if outcome.blocked:
+        if outcome.blocked or outcome.message.automatic or not self._city.acknowledge:
             return ""
         if outcome.state is MessageState.HELD:
             return "" if outcome.message.amendment else say(texts.HELD)
@@ -304,7 +297,9 @@ class Recorder:
             .where(schema.message.c.id == message.id)
             .values(case_id=case.id if case else None)
         )
-        outbox.enqueue(connection, self._deliveries(connection, filed))
+        outbox.enqueue(
+            connection, self._deliveries(connection, filed, self._notice(filed))
+        )
         audit.record(connection, *_events(filed))
 
     def reject(
@@ -334,7 +329,10 @@ class Recorder:
             case=None,
             new=False,
         )
-        outbox.enqueue(connection, self._deliveries(connection, filed, "rejection"))
+        text = self._notice(filed)
+        outbox.enqueue(
+            connection, self._deliveries(connection, filed, text, "rejection")
+        )
 
     def record_answers(
         self, connection: Connection, said: Sequence[Answer]

@@ -179,8 +179,6 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
             return outside.rates
 
     class Album(Phone):
-        sends_attachments = True
-
         def carries(self, enclosure: Enclosure) -> bool:
             return enclosure.name != "too large"
 

@@ -258,14 +258,10 @@ async def test_whole_webhook_from_the_simulator(served, sim, inbox):
 
 
 def test_channel_is_blind(channel):
-    """A repetition is recognisable only, and waited for first; files are carried."""
+    """A repetition is recognisable only, and waited for first."""
     made = channel()
 
-    assert (Semantics.BLIND, 60.0, True) == (
-        made.semantics,
-        made.grace_seconds,
-        made.sends_attachments,
-    )
+    assert (Semantics.BLIND, 60.0) == (made.semantics, made.grace_seconds)
 
 
 def test_health_before_anything_happened(channel):

@@ -51,7 +51,6 @@ class WhatsAppChannel(Channel[WhatsAppConfig]):
     """Takes Meta's webhooks, answers by the Graph API."""
 
     semantics = Semantics.BLIND
-    sends_attachments = True
     grace_seconds = 60.0
 
     def __init__(

@@ -115,8 +115,11 @@ class CloudApi:
             return
         body = render_read(outgoing.quote)
         url = URL(f"{self._number}/messages")
+        brief = aiohttp.ClientTimeout(total=self._config.timeout / 4)
         with contextlib.suppress(*_BROKEN):
-            async with await self._request("POST", url, json=body) as response:
+            async with await self._request(
+                "POST", url, json=body, timeout=brief
+            ) as response:
                 await response.read()
 
     async def _body(self, outgoing: Outgoing) -> dict[str, Any]:
