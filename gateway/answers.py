@@ -8,11 +8,31 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from gateway import audit, blocks, cases, errands, jobs, messages, outbox, texts
+from gateway import (
+    audit,
+    blocks,
+    cases,
+    errands,
+    instructions,
+    jobs,
+    messages,
+    outbox,
+    reassigning,
+    texts,
+)
 from gateway.city import City
+from gateway.instructions import Instruction, Order
 from gateway.jobs import Claim
 from gateway.messages import Said
-from gateway.model import Author, Case, Event, Location, Message, MessageState
+from gateway.model import (
+    Author,
+    Case,
+    Event,
+    Location,
+    Message,
+    MessageState,
+    ServiceId,
+)
 from gateway.outbox import NewDelivery, Referred
 from gateway.receipts import CHANNEL
 from gateway.store import schema
@@ -45,7 +65,7 @@ def record(
 
     """
     jobs.finish(connection, [answer.claim for answer in answers])
-    answers = _refuse(connection, answers)
+    answers = [_checked(each, city) for each in _refuse(connection, answers)]
     queues = [_record(connection, answer, city) for answer in answers]
     fetches = errands.enqueue(connection, [answer.message for answer in answers])
     return [each | fetches for each in queues]
@@ -69,6 +89,21 @@ def _refuse(connection: Connection, answers: Sequence[Answer]) -> list[Answer]:
     ]
 
 
+def _checked(answer: Answer, city: City) -> Answer:
+    """Hold what is to go to an office that we don't have."""
+    if answer.state is not MessageState.PROCESSED:
+        return answer
+    said = instructions.read(answer.message.text)
+    if said is None or said.order is Order.CLOSE or _office(said, city):
+        return answer
+    reason = "the office to forward it to is none of the configured services"
+    return replace(answer, state=MessageState.HELD, reason=reason)
+
+
+def _office(said: Instruction, city: City) -> ServiceId | None:
+    return instructions.find_office(said.office, city.services)
+
+
 def _record(connection: Connection, answer: Answer, city: City) -> set[str]:
     row = messages.inbound_row(
         answer.message,
@@ -90,7 +125,13 @@ def _record(connection: Connection, answer: Answer, city: City) -> set[str]:
     )
     if answer.state is not MessageState.PROCESSED:
         return set()
-    return forward(connection, answer.message, str(answer.referred.case_id), city)
+    return carry_out(
+        connection,
+        answer.message,
+        str(answer.referred.case_id),
+        city,
+        by=answer.referred.target,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,17 +144,79 @@ class _Part:
     brings: bool = False
 
 
-def forward(
-    connection: Connection, message: Message, case_id: str, city: City
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Matter:
+    """A case, its conversation, and the city that both are in."""
+
+    case: Case
+    thread: Any
+    city: City
+
+
+def carry_out(
+    connection: Connection, message: Message, case_id: str, city: City, *, by: str
 ) -> set[str]:
-    """Send the citizen an answer, on the citizen's own channel.
+    """Do what a service says: answer the citizen, close the case, or hand it on."""
+    matter = _matter(connection, case_id, city)
+    said = instructions.read(message.text)
+    if said is None:
+        cases.mark_answered(connection, [case_id])
+        return _tell(connection, message, matter)
+    if said.order is Order.CLOSE:
+        closes = cases.close(connection, matter.case, by=by)
+        answer = replace(message, text=said.rest)
+        text = _say(matter, texts.CLOSED) if closes else ""
+        silent = not (text or answer.text or answer.attachments)
+        return set() if silent else _tell(connection, answer, matter, then=text)
+    return _hand_on(connection, message, said, matter, by=by)
+
+
+def _hand_on(
+    connection: Connection,
+    message: Message,
+    said: Instruction,
+    matter: _Matter,
+    *,
+    by: str,
+) -> set[str]:
+    """Give the case to another office; what else was said is for its eyes."""
+    office = _office(said, matter.city)
+    if office is None:
+        # Staff have read it and let it go: so it is no instruction.
+        cases.mark_answered(connection, [matter.case.id])
+        return _tell(connection, message, matter)
+    if office == matter.case.service:
+        return set()
+    queues = reassigning.reassign(
+        connection,
+        matter.case,
+        office,
+        by=by,
+        order=message,
+        note=bool(said.rest or message.attachments),
+        patience=matter.city.wait_for_attachments,
+    )
+    service = matter.city.services[office]
+    silent = replace(message, text="", attachments=(), location=None)
+    text = _say(matter, texts.HANDED_ON, service=service)
+    return queues | _tell(connection, silent, matter, then=text)
+
+
+def _say(matter: _Matter, msgid: str, **values: object) -> str:
+    return matter.city.texts.say(msgid, number=matter.case.number, **values)
+
+
+def _tell(
+    connection: Connection, message: Message, matter: _Matter, *, then: str = ""
+) -> set[str]:
+    """Send the citizen what a service says, on the citizen's own channel.
 
     It may be several messages, each delivered by itself: the first answers the
-    citizen's message.
+    citizen's message. What the gateway says ``then`` comes last.
     """
-    cases.mark_answered(connection, [case_id])
-    case, thread, quote = _thread_of(connection, case_id)
-    parts = list(_parts(message, case, thread.channel, city))
+    case, thread = matter.case, matter.thread
+    quote = _last_said(connection, case)
+    parts = list(_parts(message, matter, then))
     rows = [
         messages.outbound_row(
             Said(
@@ -129,7 +232,7 @@ def forward(
         for part in parts
     ]
     messages.store(connection, rows)
-    due_at = errands.due(connection, message, city.wait_for_attachments)
+    due_at = errands.due(connection, message, matter.city.wait_for_attachments)
     deliveries = [
         NewDelivery(
             message_id=row["id"],
@@ -147,19 +250,19 @@ def forward(
     return outbox.enqueue(connection, deliveries)
 
 
-def _parts(message: Message, case: Case, channel: str, city: City) -> Iterator[_Part]:
+def _parts(message: Message, matter: _Matter, then: str) -> Iterator[_Part]:
     """Cut an answer into what the channel takes as one message each."""
-    manners = city.manners_of(channel)
+    city, case = matter.city, matter.case
+    manners = city.manners_of(matter.thread.channel)
     place = message.location
     said = message.text
     if place is not None and not manners.locations:
         said = "\n\n".join(filter(None, [said, _written(place, city)]))
-    text = city.texts.say(
-        texts.ANSWER,
-        service=city.services.get(case.service, case.service),
-        number=case.number,
-        text=said,
-    )
+    service = city.services.get(case.service, case.service)
+    text = _say(matter, texts.ANSWER, service=service, text=said)
+    if then:
+        nothing = not (said or message.attachments)
+        text = then if nothing else f"{text}\n\n{then}"
     *first, last = manners.split(text)
     for each in first:
         yield _Part(purpose="answer", text=each)
@@ -182,8 +285,7 @@ def _written(place: Location, city: City) -> str:
     return f"{position.strip()}\n{_MAP.format(place.latitude, place.longitude)}"
 
 
-def _thread_of(connection: Connection, case_id: str) -> tuple[Case, Any, str | None]:
-    """Return a case, its conversation, and the citizen's last message in it."""
+def _matter(connection: Connection, case_id: str, city: City) -> _Matter:
     row = connection.execute(
         select(schema.cases).where(schema.cases.c.id == case_id)
     ).one()
@@ -192,11 +294,15 @@ def _thread_of(connection: Connection, case_id: str) -> tuple[Case, Any, str | N
             schema.conversation.c.id == row.conversation_id
         )
     ).one()
+    return _Matter(case=cases.from_row(row), thread=thread, city=city)
+
+
+def _last_said(connection: Connection, case: Case) -> str | None:
+    """Return the foreign id of the citizen's last message in a case."""
     message = schema.message
-    quote = connection.execute(
+    return connection.execute(
         select(message.c.external_id)
-        .where(message.c.case_id == case_id, message.c.author == Author.CITIZEN.value)
+        .where(message.c.case_id == case.id, message.c.author == Author.CITIZEN.value)
         .order_by(message.c.id.desc())
         .limit(1)
     ).scalar_one_or_none()
-    return cases.from_row(row), thread, quote

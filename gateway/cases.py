@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from functools import cached_property
+from itertools import islice
+from string import Formatter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
@@ -15,13 +19,34 @@ from gateway.model import Case, CaseId, CaseStatus, Event, ServiceId
 from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
 
+_MOST_NUMBERS = 5
+"""How many numbers in a subject are looked up."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Numbering:
     """How cases are numbered: a format with ``year`` and ``number``, by local year."""
 
     pattern: str
     timezone: tzinfo
+
+    def find(self, text: str) -> list[str]:
+        """Return the numbers that a text names, however it writes the letters."""
+        found = self._form.finditer(text)
+        named = [
+            self.pattern.format(year=int(each["year"]), number=int(each["number"]))
+            for each in islice(found, _MOST_NUMBERS)
+        ]
+        return list(dict.fromkeys(named))
+
+    @cached_property
+    def _form(self) -> re.Pattern[str]:
+        places = {"year": r"(?P<year>\d{4})", "number": r"(?P<number>\d{1,9})"}
+        pieces = Formatter().parse(self.pattern)
+        form = "".join(
+            re.escape(text) + places.get(name or "", "") for text, name, _, _ in pieces
+        )
+        return re.compile(rf"(?<![\w-]){form}(?![\w-])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,3 +256,17 @@ def mark_answered(connection: Connection, case_ids: Sequence[str]) -> None:
         .where(table.c.id.in_(case_ids), table.c.status != CaseStatus.CLOSED.value)
         .values(status=CaseStatus.ANSWERED.value)
     )
+
+
+def close(connection: Connection, case: Case, *, by: str) -> bool:
+    """Close a case; False if it was closed already."""
+    table = schema.cases
+    closed = connection.execute(
+        update(table)
+        .where(table.c.id == case.id, table.c.status != CaseStatus.CLOSED.value)
+        .values(status=CaseStatus.CLOSED.value)
+    )
+    if closed.rowcount == 1:
+        event = Event(action="case.closed", subject=case.id, actor=by)
+        audit.record(connection, event)
+    return closed.rowcount == 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from gateway import audit, inbox, jobs, messages, outbox
 from gateway.attachments import AttachmentStore
@@ -146,7 +146,10 @@ def _release(connection: Connection, message_id: str) -> set[str]:
         .outerjoin(schema.job, schema.job.c.subject == table.c.id)
         .where(
             table.c.source_id == message_id,
-            table.c.purpose == "handover",
+            or_(
+                table.c.purpose == "handover",
+                table.c.purpose.startswith(outbox.FORWARDED),
+            ),
             table.c.target.startswith(f"{SERVICE}:"),
             schema.job.c.id.is_(None),
         )

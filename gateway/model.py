@@ -199,7 +199,10 @@ class Message:
     answered. ``menu`` is what we let the citizen choose from, ``choice`` the id of what
     was chosen, and ``text`` how it reads. ``amends`` is the foreign id of the earlier
     message that an ``amendment`` is about: it joins that one's case (a reaction's
-    ``text`` is the emoji, "" takes it back).
+    ``text`` is the emoji, "" takes it back). ``subject`` is how its sender headed it,
+    on channels with such a thing. ``authentic``: the channel can tell whether the
+    sender's address is forged, and it isn't (True) or may be (False); None if the
+    channel can't.
     """
 
     id: MessageId
@@ -219,6 +222,8 @@ class Message:
     amends: str = ""
     amendment: Amendment | None = None
     references: tuple[str, ...] = ()
+    subject: str = ""
+    authentic: bool | None = None
     automatic: bool = False
     flags: tuple[str, ...] = ()
 

@@ -36,6 +36,8 @@ from gateway.store.units import now
 _ENCLOSURE: Final = "enclosure:"
 CAMPAIGN: Final = "campaign"
 LOCATION: Final = "location"
+FORWARDED: Final = "forwarded:"
+"""Begins the purpose of a hand-over to the service that a case was given to."""
 
 
 def enclosure(position: int) -> str:
@@ -465,12 +467,32 @@ def wake_source(connection: Connection, source_id: str) -> set[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referred:
-    """One of our deliveries, as an answer refers to it."""
+    """What we handed over, as an answer refers to it.
 
-    delivery_id: str
+    ``proven``: by an id that only who has had our delivery knows.
+    """
+
     target: str
     case_id: str | None
     conversation_id: str | None
+    proven: bool
+
+
+def find_numbered(connection: Connection, numbers: Sequence[str]) -> Referred | None:
+    """Return the first known case of ``numbers``, as its service would answer it."""
+    table = schema.cases
+    rows = connection.execute(select(table).where(table.c.number.in_(numbers))).all()
+    known = {row.number: row for row in rows}
+    for number in numbers:
+        if number in known:
+            row = known[number]
+            return Referred(
+                target=f"{SERVICE}:{row.service}",
+                case_id=row.id,
+                conversation_id=row.conversation_id,
+                proven=False,
+            )
+    return None
 
 
 def find_referred(connection: Connection, references: Sequence[str]) -> Referred | None:
@@ -486,9 +508,9 @@ def find_referred(connection: Connection, references: Sequence[str]) -> Referred
         if reference in known:
             row = known[reference]
             return Referred(
-                delivery_id=row.id,
                 target=row.target,
                 case_id=row.case_id,
                 conversation_id=row.conversation_id,
+                proven=True,
             )
     return None

@@ -237,25 +237,42 @@ class Pipeline:
             self._crew.wakeups.wake(queue)
 
     async def _referred(self, message: Message) -> Referred | None:
-        """Return the hand-over that a message answers, if it answers one."""
-        if not message.references:
+        """Return what a message answers, if it is for a service to answer."""
+        if message.references:
+            references = message.references
+            found = await self._crew.store.read(
+                lambda connection: outbox.find_referred(connection, references)
+            )
+            if found is not None and found.target.startswith(f"{SERVICE}:"):
+                return found
+        return await self._numbered(message)
+
+    async def _numbered(self, message: Message) -> Referred | None:
+        """Return the case that a service names by its number alone."""
+        numbers = self._recorder.numbers_in(message.subject)
+        if not numbers:
             return None
-        references = message.references
         found = await self._crew.store.read(
-            lambda connection: outbox.find_referred(connection, references)
+            lambda connection: outbox.find_numbered(connection, numbers)
         )
-        if found is None or not found.target.startswith(f"{SERVICE}:"):
+        if found is None or not self._may_answer(_service_of(found), message.sender):
             return None
         return found
 
     def _judge_answer(self, claim: Claim, message: Message, to: Referred) -> Answer:
         """Let only the service itself speak for the service."""
-        service = ServiceId(to.target.removeprefix(f"{SERVICE}:"))
-        state, reason = MessageState.PROCESSED, ""
+        service = _service_of(to)
+        state, reason = MessageState.HELD, ""
         if message.automatic:
-            state, reason = MessageState.HELD, "automatic mail"
+            reason = "automatic mail"
         elif not self._may_answer(service, message.sender):
-            state, reason = MessageState.HELD, f"sender may not answer for {service}"
+            reason = f"sender may not answer for {service}"
+        elif message.authentic is False:
+            reason = "nothing proves that the sender is no forgery"
+        elif not to.proven and not message.authentic:
+            reason = "names only a number, and nothing proves who its sender is"
+        else:
+            state = MessageState.PROCESSED
         return Answer(
             claim=claim, message=message, referred=to, state=state, reason=reason
         )
@@ -263,3 +280,7 @@ class Pipeline:
     def _may_answer(self, service: ServiceId, sender: Address) -> bool:
         connectors = self._connectors.get(service, ())
         return any(connector.may_answer(sender) for connector in connectors)
+
+
+def _service_of(referred: Referred) -> ServiceId:
+    return ServiceId(referred.target.removeprefix(f"{SERVICE}:"))

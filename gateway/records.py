@@ -122,12 +122,16 @@ class Recorder:
         if not accepted:
             return []
         places = threads.find(connection, {n for o, _ in accepted for n in _named(o)})
+        numbered = threads.find_numbered(
+            connection, {n for o, _ in accepted for n in self._numbers(o)}
+        )
         matters = [
             Matter(
                 conversation_id=conversation_id,
                 service=outcome.assignment.service,
                 at=outcome.message.received_at,
-                case_id=_case_of(outcome, conversation_id, places),
+                case_id=_case_of(outcome, conversation_id, places)
+                or _case_in(conversation_id, self._numbers(outcome), numbered),
                 waits=self._asks(outcome),
             )
             for outcome, conversation_id in accepted
@@ -140,6 +144,17 @@ class Recorder:
                 accepted, found, strict=True
             )
         ]
+
+    def _numbers(self, outcome: Outcome) -> list[str]:
+        """Return the cases that a subject names, unless its sender may be forged."""
+        message = outcome.message
+        if message.authentic is False:
+            return []
+        return self.numbers_in(message.subject)
+
+    def numbers_in(self, subject: str) -> list[str]:
+        """Return the case numbers in a subject."""
+        return self._city.numbering.find(subject) if subject else []
 
     def _asks(self, outcome: Outcome) -> bool:
         """Tell whether the citizen is asked what it is about, if the case is new."""
@@ -266,7 +281,7 @@ class Recorder:
         row = _resolve_held(connection, message_id, MessageState.PROCESSED, actor)
         message = messages.load(connection, [message_id])[message_id]
         if row.author == Author.SERVICE.value:
-            answers.forward(connection, message, row.case_id, self._city)
+            answers.carry_out(connection, message, row.case_id, self._city, by=actor)
             return
         self._release_citizen(connection, message, row.conversation_id)
 
@@ -363,6 +378,17 @@ def _case_of(
     """Return the case of what a message answers, if that is in its own conversation."""
     for name in _named(outcome):
         place = places.get(name)
+        if place is not None and place.conversation_id == conversation_id:
+            return place.case_id
+    return None
+
+
+def _case_in(
+    conversation_id: str, numbers: Sequence[str], cases_: Mapping[str, Place]
+) -> str | None:
+    """Return the first of these cases that is in this conversation."""
+    for number in numbers:
+        place = cases_.get(number)
         if place is not None and place.conversation_id == conversation_id:
             return place.case_id
     return None

@@ -20,6 +20,8 @@ ANSWER = "Answer from {service} about {number}:\n\n{text}"
 NOT_CARRIED = (
     "(The office attached {count} file(s) that can't be sent here: ask for them.)"
 )
+CLOSED = "{number} is closed."
+HANDED_ON = "Your report {number} is now with the office: {service}."
 POSITION = "Position: {latitude}, {longitude} {place}"
 LOST_ATTACHMENT = "attachment {name} could not be fetched"
 PENDING_ATTACHMENT = "attachment {name} has not arrived yet"

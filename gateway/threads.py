@@ -45,3 +45,15 @@ def find(
         for statement in (ours, theirs)
         for row in connection.execute(statement)
     }
+
+
+def find_numbered(connection: Connection, numbers: Collection[str]) -> dict[str, Place]:
+    """Find cases by their numbers."""
+    if not numbers:
+        return {}
+    table = schema.cases
+    rows = connection.execute(select(table).where(table.c.number.in_(numbers)))
+    return {
+        row.number: Place(conversation_id=row.conversation_id, case_id=row.id)
+        for row in rows
+    }

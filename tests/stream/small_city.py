@@ -142,6 +142,8 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                     Amendment(said.text("amendment")) if said.has("amends") else None
                 ),
                 references=tuple(r.as_text() for r in said.items_or_none("references")),
+                subject=said.text_or("subject"),
+                authentic=said.flag("authentic") if said.has("authentic") else None,
                 automatic=said.flag("automatic"),
                 attachments=tuple(
                     Attachment(media_type="text/plain", locator=f.as_text(), name="f")
