@@ -87,7 +87,12 @@ class EmailChannel(Channel[EmailChannelConfig]):
         receipt = read_receipt(inbound, key=key, domain=settings.domain)
         if receipt is not None:
             return receipt
-        message = parse(inbound, key=key, domain=settings.domain)
+        message = parse(
+            inbound,
+            key=key,
+            domain=settings.domain,
+            authserv_id=self.config.authserv_id,
+        )
         ours = (settings.sender, settings.reply_to, self.config.username)
         if is_own(read_headers(inbound.original.body), ours):
             return replace(message, automatic=True)

@@ -146,6 +146,11 @@ class EmailChannelConfig(_Account):
     max_bytes: Annotated[int, Field(gt=0)] = 25_000_000
     """Larger mail is left in the folder, flagged, and shown by the health."""
 
+    authserv_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]+$")] | None = None
+    """Name by which your mail server signs ``Authentication-Results`` (RFC 8601);
+    ``exchange-online`` for Microsoft 365. It must remove foreign fields of that name.
+    Without it, offices are known by their From alone."""
+
     @model_validator(mode="after")
     def _check_password(self) -> Self:
         self._refuse_bare_password(self.security)

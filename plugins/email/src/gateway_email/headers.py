@@ -6,7 +6,7 @@ gives up on that one field only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from email import headerregistry, policy
 from email.errors import MessageError
@@ -53,7 +53,18 @@ def raw_values(message: Mail, name: str) -> Iterator[str]:
     wanted = name.lower()
     for field, value in message.raw_items():
         if field.lower() == wanted:
-            yield " ".join(str(value)[:_FIELD_LIMIT].split())
+            yield _joined(value)
+
+
+def raw_fields(message: Mail, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Walk the fields of these ``names`` (in lower case), in order, as they came."""
+    for field, value in message.raw_items():
+        if field.lower() in names:
+            yield field.lower(), _joined(value)
+
+
+def _joined(value: Any) -> str:
+    return " ".join(str(value)[:_FIELD_LIMIT].split())
 
 
 def raw_value(message: Mail, name: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from uuid import UUID
 
 from gateway.errors import AttachmentError, PayloadError, Unreadable
 from gateway.model import Address, Attachment, Inbound, Message, MessageId
 from gateway_email import headers, reply_token
+from gateway_email.authentication import is_authentic
 from gateway_email.automatic import is_automatic
 from gateway_email.markup import html_to_text
 from gateway_email.mime import Part, leaves, read_mail
@@ -17,11 +19,15 @@ SCHEME = "mailto"
 _REPLY_MARKS = ("re:", "r:", "rif:", "i:", "fw:", "fwd:")
 
 
-def parse(inbound: Inbound, *, key: bytes, domain: str) -> Message:
+def parse(
+    inbound: Inbound, *, key: bytes, domain: str, authserv_id: str | None = None
+) -> Message:
     """Read a stored mail.
 
     ``references`` name our own Message-ID first if the mail came to an address with a
-    token signed by ``key``. The subject becomes the first line of a new matter.
+    token signed by ``key``. The subject becomes the first line of a new matter. The
+    sender is authentic if the server ``authserv_id`` says so; it is None if there is
+    no such server.
 
     Raises:
         PayloadError: the sender can't be told, or a limit is exceeded.
@@ -29,7 +35,10 @@ def parse(inbound: Inbound, *, key: bytes, domain: str) -> Message:
     """
     mail = read_mail(inbound.original.body)
     try:
-        return _read(mail, inbound, key=key, domain=domain)
+        message = _read(mail, inbound, key=key, domain=domain)
+        if authserv_id is None:
+            return message
+        return replace(message, authentic=is_authentic(mail, authserv_id))
     except headers.BROKEN as error:
         raise Unreadable("body", f"broken mail ({type(error).__name__})") from None
 
@@ -52,6 +61,7 @@ def _read(mail: headers.Mail, inbound: Inbound, *, key: bytes, domain: str) -> M
         text=text if references else _with_subject(headers.subject(mail), text),
         attachments=tuple(_attachment(part) for part in parts if part not in bodies),
         references=references,
+        subject=headers.subject(mail),
         automatic=is_automatic(mail),
     )
 

@@ -1,0 +1,95 @@
+"""What our own mail server says of a sender (Authentication-Results, RFC 8601)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import authres  # type: ignore[import-untyped]
+
+from gateway_email.headers import Mail, raw_fields, sender
+
+EXCHANGE_ONLINE = "exchange-online"
+"""Stands for Microsoft 365, which names no authserv-id (and renames foreign fields)."""
+
+_FIELD = "authentication-results"
+_MOST_RESULTS = 50
+_UNREADABLE = (authres.AuthResError, RecursionError, ValueError)
+
+
+def is_authentic(mail: Mail, authserv_id: str) -> bool:
+    """Tell whether the server ``authserv_id`` has proven the address in From.
+
+    By DMARC; where it says nothing, by SPF, DKIM or a login of the same domain.
+    """
+    found = sender(mail)
+    if found is None:
+        return False
+    domain = found.domain.lower()
+    results = list(_results(mail, authserv_id.lower()))
+    for method, result, domains in results:
+        if method == "dmarc" and result in ("pass", "fail"):
+            return result == "pass" and domain in domains
+    return any(
+        result == "pass" and any(_aligned(each, domain) for each in domains)
+        for method, result, domains in results
+        if method in ("spf", "dkim", "auth")
+    )
+
+
+def _results(mail: Mail, server: str) -> Iterator[tuple[str, str, list[str]]]:
+    """Walk method, result and domains of what our server has found out itself.
+
+    It writes above its own Received; what stands below came with the mail, whatever
+    name it bears (RFC 8601 §5).
+    """
+    is_ours = False
+    for name, value in raw_fields(mail, ("received", _FIELD)):
+        if name == "received":
+            if is_ours:
+                return
+            continue
+        results = _parsed(value, server)
+        is_ours = is_ours or results is not None
+        yield from results or []
+
+
+def _parsed(value: str, server: str) -> list[tuple[str, str, list[str]]] | None:
+    """Return the results of a field; None if it is another server's.
+
+    What can't be read may be ours: then what stands below is not to be trusted.
+    """
+    if server == EXCHANGE_ONLINE:
+        value = f"{EXCHANGE_ONLINE}; {value.rstrip('; ')}"
+    try:
+        header = authres.AuthenticationResultsHeader.parse_value(value)
+    except _UNREADABLE:
+        return []
+    if str(header.authserv_id).lower() != server:
+        return None
+    return [
+        (str(each.method).lower(), str(each.result).lower(), _domains(each))
+        for each in header.results[:_MOST_RESULTS]
+    ]
+
+
+_SAYING = {"mailfrom", "auth", "from", "d"}
+"""Properties that name the domain a method has proven."""
+
+
+def _domains(result: authres.AuthenticationResult) -> list[str]:
+    return [
+        str(each.value).rpartition("@")[2].lower()
+        for each in result.properties
+        if each.name in _SAYING
+    ]
+
+
+def _aligned(proven: str, domain: str) -> bool:
+    """Tell whether one is the other, or within it (relaxed, RFC 7489 §3.1)."""
+    if "." not in proven:
+        return False
+    return (
+        proven == domain
+        or proven.endswith(f".{domain}")
+        or domain.endswith(f".{proven}")
+    )
