@@ -274,12 +274,24 @@ class Pipeline:
         else:
             state = MessageState.PROCESSED
         return Answer(
-            claim=claim, message=message, referred=to, state=state, reason=reason
+            claim=claim,
+            message=_without_subject(message),
+            referred=to,
+            state=state,
+            reason=reason,
         )
 
     def _may_answer(self, service: ServiceId, sender: Address) -> bool:
         connectors = self._connectors.get(service, ())
         return any(connector.may_answer(sender) for connector in connectors)
+
+
+def _without_subject(message: Message) -> Message:
+    """Return what an office says: what heads its text is for us to find the case."""
+    text = message.text
+    if message.subject and text.partition("\n")[0] == message.subject:
+        text = text.removeprefix(message.subject).lstrip()
+    return replace(message, text=text)
 
 
 def _service_of(referred: Referred) -> ServiceId:

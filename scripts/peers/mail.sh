@@ -134,6 +134,8 @@ smtpd_sasl_type = dovecot
 smtpd_sasl_path = inet:127.0.0.1:$sasl
 smtpd_peername_lookup = no
 smtp_host_lookup = native
+# Who has logged in is vouched for, as an MX does (RFC 8601).
+vouched = check_sasl_access inline:{ {ufficio@uno.test = PREPEND Authentication-Results: localhost; auth=pass smtp.auth=ufficio@uno.test} }
 smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 message_size_limit = 31457280
 C
@@ -142,6 +144,7 @@ $smtp inet n - n - - smtpd
 $submission inet n - n - - smtpd
   -o smtpd_tls_security_level=encrypt -o smtpd_sasl_auth_enable=yes -o smtpd_client_restrictions=permit_sasl_authenticated,reject
 $submissions inet n - n - - smtpd
+  -o smtpd_data_restrictions=\$vouched
   -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes -o smtpd_client_restrictions=permit_sasl_authenticated,reject
 pickup    unix  n - n 60 1 pickup
 cleanup   unix  n - n - 0 cleanup

@@ -153,11 +153,14 @@ async def test_proven_service_answers_by_number(tmp_path, url):
         await reported(city)
         number = city.outside.handovers[0].case.number
         subject = f"Ancora su {number.lower()}: buca"
-        await city.say(sender=URP, text="Fatto.", subject=subject, authentic=True)
+        text = f"{subject}\n\nchiuso\n\nFatto."
+        await city.say(sender=URP, text=text, subject=subject, authentic=True)
         await city.settle()
 
-        assert "Fatto." in city.outside.notices[-1].text
-        assert 1 == len(await statuses(city))
+        told = "".join(n.text for n in city.outside.notices[1:])
+        assert "Fatto." in told
+        assert "buca" not in told
+        assert [("urp", "closed")] == await statuses(city)
 
 
 @pytest.mark.parametrize("authentic", [{}, {"authentic": False}])
