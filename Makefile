@@ -8,6 +8,8 @@ EDITABLE := $(foreach file,$(PLUGINS) $(DEMO),-e $(dir $(file)))
 PROJECTS := pyproject.toml $(PLUGINS) $(DEMO)
 ARGS ?=
 CYCLES ?= 100
+# The tests wait more than they compute.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 MUTATIONS ?= 100000
 INSTALL := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q
 
@@ -54,7 +56,7 @@ demo: .venv/.demo
 	@$(BIN)/gateway demo $(ARGS)
 
 test: .venv/.dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: .venv/.dev
 	@$(BIN)/ruff format --check .

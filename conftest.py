@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
@@ -32,6 +32,7 @@ settings.register_profile("gateway", deadline=None)
 settings.load_profile("gateway")
 REQUIRED = os.environ.get("REQUIRE_PEERS") == "1"
 MISSING = pytest.StashKey[set[str]]()
+_MISSING_OUTPUT = "missing_peers"
 
 
 @pytest.fixture(autouse=True)
@@ -178,8 +179,18 @@ def pytest_terminal_summary(
         )
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of pytest-xdist missed."""
+    missing = getattr(node, "workeroutput", {}).get(_MISSING_OUTPUT, ())
+    node.config.stash.setdefault(MISSING, set()).update(missing)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Where peers are required, a skipped test is a failed run."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_MISSING_OUTPUT] = sorted(session.config.stash.get(MISSING, set()))
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if REQUIRED and reporter is not None and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -170,6 +170,7 @@ async def test_number_in_other_hands_is_free(tmp_path, url):
         await block(city, "phone:333")
         await city.settle()
         await city.say(sender="IT.bea", aliases=["333"], stable=True, text="un albero")
+        await city.settle()
         await city.say(sender="333", text="e un lampione")
         await city.say(text="un insulto", aliases=["444"], **anna)
         await city.settle(waiting=1)
