@@ -210,6 +210,7 @@ class Gateway:
             state=StoredState(self.store, scope or name),
             clock=self._clock,
             log=structlog.get_logger().bind(plugin=name),
+            language=self.settings.gateway.language,
         )
 
     def _make_channels(self, stack: contextlib.AsyncExitStack) -> None:

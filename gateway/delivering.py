@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from gateway import texts
+from gateway import outbox, texts
 from gateway.attachments import AttachmentStore
 from gateway.channel import Channel, Rate
 from gateway.connector import Connector
@@ -90,7 +90,8 @@ def to_service(
             message=parcel.message,
             enclosures=packing.enclosures(parcel),
             missing=packing.missing(parcel),
-            follow_up=parcel.purpose == "follow-up",
+            addition=parcel.purpose == outbox.ADDITION,
+            follow_up=parcel.purpose == outbox.FOLLOW_UP,
             maybe_sent=parcel.maybe_sent,
         )
 

@@ -147,7 +147,7 @@ def _release(connection: Connection, message_id: str) -> set[str]:
         .where(
             table.c.source_id == message_id,
             or_(
-                table.c.purpose == "handover",
+                table.c.purpose.in_([outbox.HANDOVER, outbox.ADDITION]),
                 table.c.purpose.startswith(outbox.FORWARDED),
             ),
             table.c.target.startswith(f"{SERVICE}:"),
@@ -158,7 +158,7 @@ def _release(connection: Connection, message_id: str) -> set[str]:
         NewDelivery(
             message_id=row.message_id,
             target=row.target,
-            purpose="follow-up",
+            purpose=outbox.FOLLOW_UP,
             recipient=row.recipient,
             lane=row.case_id or row.id,
             case_id=row.case_id,

@@ -378,7 +378,9 @@ class Handover:
     """One delivery to a service, as a connector hands it over.
 
     As with `Outgoing`, ``delivery_id`` and ``created_at`` never change. ``missing``
-    names attachments that could not be had (yet), for the office to read.
+    names attachments that could not be had (yet), for the office to read. ``addition``:
+    the office has had the case before; ``follow_up``: this very message too, without
+    the files that have come by now.
     """
 
     delivery_id: DeliveryId
@@ -390,6 +392,7 @@ class Handover:
     message: Message
     enclosures: tuple[Enclosure, ...] = ()
     missing: tuple[str, ...] = ()
+    addition: bool = False
     follow_up: bool = False
     maybe_sent: bool = False
 

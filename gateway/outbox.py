@@ -33,6 +33,11 @@ from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
 from gateway.store.units import now
 
+HANDOVER: Final = "handover"
+ADDITION: Final = "addition"
+"""A hand-over whose case the service has had before."""
+FOLLOW_UP: Final = "follow-up"
+"""The files that came after their message had been handed over."""
 _ENCLOSURE: Final = "enclosure:"
 CAMPAIGN: Final = "campaign"
 LOCATION: Final = "location"

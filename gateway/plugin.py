@@ -85,7 +85,10 @@ class PluginState(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context(Generic[ConfigT_co]):
-    """All that a plugin may use. What is not here is no plugin's business."""
+    """All that a plugin may use. What is not here is no plugin's business.
+
+    ``language`` is that of the city's texts, as in ``[gateway] language``.
+    """
 
     config: ConfigT_co
     http: aiohttp.ClientSession
@@ -94,6 +97,7 @@ class Context(Generic[ConfigT_co]):
     state: PluginState
     clock: Clock
     log: FilteringBoundLogger
+    language: str = "it"
 
 
 class Plugin(Generic[ConfigT_co]):

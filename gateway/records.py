@@ -212,7 +212,7 @@ class Recorder:
         return NewDelivery(
             message_id=message.id,
             target=f"{SERVICE}:{case.service}",
-            purpose="handover",
+            purpose=outbox.HANDOVER if filed.new else outbox.ADDITION,
             recipient=case.service,
             lane=case.id,
             case_id=case.id,

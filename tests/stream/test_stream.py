@@ -428,6 +428,22 @@ async def test_late_attachment_follows_its_message(tmp_path):
         assert (True, 1) == (second.follow_up, len(second.enclosures))
 
 
+async def test_office_is_told_what_it_has_had_before(tmp_path):
+    """A second message on a matter is an addition, and its late files follow it."""
+    later = AttachmentError("busy", "later", retryable=True, retry_after=0.6)
+    outside = Outside(files={"a": [later, b"una foto"]})
+    async with small_city(tmp_path, outside=outside, wait=0.1) as city:
+        await city.say(text="una buca")
+        await city.settle()
+        await city.say(text="ecco la foto", files=["a"])
+        await city.until(lambda: len(outside.handovers) == 3)
+        await city.settle()
+
+        assert [(False, False), (True, False), (False, True)] == [
+            (each.addition, each.follow_up) for each in outside.handovers
+        ]
+
+
 async def test_unreadable_item_is_kept_and_shown(tmp_path):
     """What no channel can read is a dead letter; the next message goes on."""
     async with small_city(tmp_path) as city:

@@ -6,7 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from email import policy
+from email.parser import BytesParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +19,14 @@ from gateway_email.devserver import MailServer
 from gateway_email.imap import MailboxError, open_mailbox
 
 from gateway.errors import StoreUnavailable
-from gateway.model import Address, DeliveryId, HealthStatus, Outgoing, ReceiptStatus
+from gateway.model import (
+    Address,
+    DeliveryId,
+    Enclosure,
+    HealthStatus,
+    Outgoing,
+    ReceiptStatus,
+)
 from gateway.plugin import Context
 
 Until = Callable[[Callable[[], bool]], Awaitable[None]]
@@ -284,6 +295,37 @@ async def test_citizen_gets_the_answer_by_mail(
     assert receipt.status is ReceiptStatus.SENT
     assert f"Message-ID: {receipt.external_id}".encode() in raw
     assert b"In-Reply-To: <m1@example.it>" in raw
+
+
+async def test_citizen_gets_the_offices_file(  # noqa: PLR0917 (fixtures)
+    server: MailServer,
+    channel: MakeChannel,
+    context: Callable[..., Context[EmailSettings]],
+    outgoing: Outgoing,
+    inbox: Any,
+    tmp_path: Path,
+) -> None:
+    """Mail carries files of any type, beside both forms of the text."""
+    (tmp_path / "file").write_bytes(b"abc")
+    file = Enclosure(
+        name="permesso.p7m",
+        media_type="application/pkcs7-mime",
+        size=3,
+        sha256="ab" * 32,
+        path=tmp_path / "file",
+    )
+    citizen = channel(port=server.imap_port, username="rifiuti@comune.test")
+    sending = EmailChannel(citizen.id, citizen.config, context(port=server.smtp_port))
+    async with _receiving(citizen):
+        await sending.send(replace(outgoing, enclosures=(file,)))
+        await inbox.wait_for(1)
+
+    [raw] = inbox.originals.values()
+    mail = BytesParser(policy=policy.default).parsebytes(raw)
+    assert sending.carries(file)
+    assert ["multipart/alternative", "application/pkcs7-mime"] == [
+        part.get_content_type() for part in mail.iter_parts()
+    ]
 
 
 async def test_stored_mail_is_parsed_and_its_attachment_streamed(

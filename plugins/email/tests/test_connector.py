@@ -230,7 +230,7 @@ async def test_too_large_file_is_named_instead_of_sent(
     await connector.deliver(handover(enclosures=(film,)))
 
     [raw] = await server.mails(STRADE)
-    assert b"film.mp4 (19000000 byte)" in raw
+    assert b"film.mp4 (19 MB)" in raw
 
 
 def test_only_configured_senders_may_answer(context: MakeContext) -> None:

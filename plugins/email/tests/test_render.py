@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email import policy
@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_email import EmailSettings
-from gateway_email.render import message_id, render_handover, render_outgoing
+import structlog
+from gateway_email import EmailSettings, render
+from gateway_email.letters import Content
+from gateway_email.render import message_id
+from gateway_email.stationery import Stationery
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +39,24 @@ from gateway.model import (
 DELIVERY = DeliveryId("0198f2a4-7c1e-7b3a-9d55-0123456789ab")
 OURS = "<0198f2a4-7c1e-7b3a-9d55-0123456789ab@comune.test>"
 TO = ["strade@comune.test", "viabilita@comune.test"]
+PAPER = Stationery(None, "it", structlog.get_logger())
+
+
+def render_handover(
+    handover: Handover,
+    to: list[str],
+    settings: EmailSettings,
+    contents: Sequence[Content] = (),
+) -> EmailMessage:
+    """Write to an office on our own paper."""
+    return render.render_handover(handover, to, settings, PAPER, contents)
+
+
+def render_outgoing(
+    outgoing: Outgoing, settings: EmailSettings, contents: Sequence[Content] = ()
+) -> EmailMessage:
+    """Write to a citizen on our own paper."""
+    return render.render_outgoing(outgoing, settings, PAPER, contents)
 
 
 def _read(mail: EmailMessage) -> EmailMessage:
@@ -184,6 +205,26 @@ def test_office_mail_is_threaded_marked_and_addressed(
     assert mail["Reply-To"].startswith("urp+")
 
 
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({}, "Nuova segnalazione"),
+        ({"addition": True}, "Aggiunta a una segnalazione"),
+        ({"follow_up": True}, "Allegati arrivati dopo"),
+    ],
+)
+def test_subject_says_whether_it_is_new(
+    handover: Callable[..., Handover],
+    settings: Callable[..., EmailSettings],
+    changes: dict[str, bool],
+    kind: str,
+) -> None:
+    """A new matter, more about a known one, and files that came late, differ."""
+    mail = render_handover(handover(**changes), TO, settings())
+
+    assert mail["Subject"].startswith(f"[URP-2026-000123] {kind} — C'è una buca")
+
+
 def test_every_attempt_is_recognisable_as_the_same(
     handover: Callable[..., Handover], settings: Callable[..., EmailSettings]
 ) -> None:
@@ -260,8 +301,10 @@ def test_no_enclosure_is_shown_inline(
     contents = [(_enclosure("a", media_type), b"<script/>")]
     mail = _read(render_handover(handover(), TO, settings(), contents))
 
-    text, enclosed = mail.iter_parts()
-    assert "text/plain" == text.get_content_type()
+    ours, enclosed = mail.iter_parts()
+    assert ["text/plain", "text/html"] == [
+        part.get_content_type() for part in ours.iter_parts()
+    ]
     assert "<script/>" not in _text(mail)
     assert (media_type, "attachment") == (
         enclosed.get_content_type(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from gateway.channel import Channel
@@ -12,6 +13,7 @@ from gateway.errors import DeliveryError
 from gateway.model import (
     Attachment,
     ChannelId,
+    Enclosure,
     Health,
     HealthStatus,
     Inbound,
@@ -31,6 +33,7 @@ from gateway_email.headers import read_headers
 from gateway_email.imap import Mailbox, MailboxError, open_mailbox
 from gateway_email.parse import parse, part_content, sender_of
 from gateway_email.render import render_outgoing
+from gateway_email.stationery import Stationery
 
 _BATCH = 50
 """Mails that are marked as done together."""
@@ -60,6 +63,17 @@ class EmailChannel(Channel[EmailChannelConfig]):
         """Return the plugin's own section: account and addresses of the city."""
         settings: EmailSettings = self.context.config
         return settings
+
+    @cached_property
+    def stationery(self) -> Stationery:
+        """Return the templates, read once."""
+        context = self.context
+        return Stationery(self.settings.templates, context.language, context.log)
+
+    def carries(self, enclosure: Enclosure) -> bool:
+        """Tell that any file can go: a mail names those it is too small for."""
+        del enclosure
+        return True
 
     async def receive(self) -> None:
         """Collect what is there, then idle, again and again.
@@ -110,7 +124,7 @@ class EmailChannel(Channel[EmailChannelConfig]):
             raise DeliveryError("bad_address", text, retryable=False)
         contents = await read_enclosures(outgoing.enclosures, self.settings.max_bytes)
         mail = await asyncio.to_thread(
-            render_outgoing, outgoing, self.settings, contents
+            render_outgoing, outgoing, self.settings, self.stationery, contents
         )
         return await send(
             mail,

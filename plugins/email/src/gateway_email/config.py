@@ -8,11 +8,20 @@ from __future__ import annotations
 import ssl
 from email import headerregistry
 from email.errors import MessageError
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    DirectoryPath,
+    Field,
+    FilePath,
+    SecretStr,
+    model_validator,
+)
 
 from gateway.plugin import Section
+from gateway_email import stationery
 from gateway_email.reply_token import ENCODED_LENGTH
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -44,6 +53,13 @@ def _reply_base(value: str) -> str:
         message = f"the part before @ may have {room} characters at most"
         raise ValueError(message)
     return value
+
+
+def _templates(folder: Path) -> Path:
+    """Return ``folder`` if every template in it can be filled in."""
+    if found := stationery.problems(folder):
+        raise ValueError("templates that can be filled in; " + "; ".join(found))
+    return folder
 
 
 Domain = Annotated[
@@ -112,6 +128,9 @@ class EmailSettings(_Account):
 
     max_bytes: Annotated[int, Field(gt=0)] = 18_000_000
     """Attachments up to this sum are sent along (base64 adds a third)."""
+
+    templates: Annotated[DirectoryPath, AfterValidator(_templates)] | None = None
+    """Folder whose files replace the plugin's own templates, one by one."""
 
     @model_validator(mode="after")
     def _check_password(self) -> Self:

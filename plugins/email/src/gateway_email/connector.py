@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 
 from gateway.connector import Connector
 from gateway.errors import DeliveryError
@@ -12,6 +13,7 @@ from gateway_email.config import EmailConnectorConfig, EmailSettings
 from gateway_email.delivery import read_enclosures, send
 from gateway_email.parse import mailto
 from gateway_email.render import render_handover
+from gateway_email.stationery import Stationery
 
 
 class EmailConnector(Connector[EmailConnectorConfig]):
@@ -28,6 +30,12 @@ class EmailConnector(Connector[EmailConnectorConfig]):
         settings: EmailSettings = self.context.config
         return settings
 
+    @cached_property
+    def stationery(self) -> Stationery:
+        """Return the templates, read once."""
+        context = self.context
+        return Stationery(self.settings.templates, context.language, context.log)
+
     async def deliver(self, handover: Handover) -> Receipt:
         """Mail a message to the office; the receipt's id is the Message-ID.
 
@@ -38,7 +46,12 @@ class EmailConnector(Connector[EmailConnectorConfig]):
         contents = await read_enclosures(handover.enclosures, self.settings.max_bytes)
         # In a thread: encoding 18 MB takes a tenth of a second.
         mail = await asyncio.to_thread(
-            render_handover, handover, self.config.to, self.settings, contents
+            render_handover,
+            handover,
+            self.config.to,
+            self.settings,
+            self.stationery,
+            contents,
         )
         return await send(
             mail,

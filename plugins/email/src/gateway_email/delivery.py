@@ -12,7 +12,8 @@ from gateway.errors import DeliveryError
 from gateway.model import DeliveryId, Enclosure, Receipt, ReceiptStatus
 from gateway_email import reply_token, smtp
 from gateway_email.config import EmailSettings
-from gateway_email.render import Content, message_id
+from gateway_email.letters import Content
+from gateway_email.render import message_id
 
 
 async def read_enclosures(
