@@ -29,12 +29,14 @@ from gateway.config import Settings
 from gateway.connections import explain
 from gateway.connector import Connector
 from gateway.courier import Courier, Target
+from gateway.downloads import Downloads
 from gateway.errands import fetch_queue
 from gateway.errors import CannotListen
 from gateway.fetch import Fetcher, claim_errands
 from gateway.files import StoredFiles
 from gateway.host import PluginHost
 from gateway.inbox import DiskGate, Inbox
+from gateway.links import Links
 from gateway.metrics import Metrics
 from gateway.mirroring import Mirror, claim_wishes
 from gateway.model import ChannelId, Event, Health, HealthStatus, ServiceId
@@ -49,7 +51,7 @@ from gateway.store import Store, open_store
 from gateway.store.migrate import prepare
 from gateway.texts import Texts
 from gateway.watchdog import LoopWatchdog
-from gateway.web import Ops, make_app
+from gateway.web import Handler, Ops, make_app
 from gateway.workers import Crew, Pace, Worker
 
 log = structlog.get_logger()
@@ -295,9 +297,8 @@ class Gateway:
             self._add_courier(target)
 
     def _packing(self) -> delivering.Packing:
-        return delivering.Packing(
-            self.attachments, Texts(self.settings.gateway.language)
-        )
+        words = Texts(self.settings.gateway.language)
+        return delivering.Packing(self.attachments, words, links_of(self.settings))
 
     def _add_fetcher(self, channel_id: ChannelId, channel: Channel[Any]) -> None:
         settings = self.settings
@@ -366,6 +367,15 @@ class Gateway:
         )
         self.crew.add(worker)
 
+    def _downloads(self) -> Handler | None:
+        links = links_of(self.settings)
+        if links is None:
+            return None
+        words = Texts(self.settings.gateway.language)
+        return Downloads(
+            links, self.store, self.attachments, self._clock, words
+        ).handler
+
     async def _serve(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self.settings.web
         routes = [(i, r) for i, c in self.channels.items() for r in c.routes()]
@@ -374,7 +384,11 @@ class Gateway:
             refresh_metrics=self.monitor.refresh_metrics,
         )
         app = make_app(
-            routes, ops, self.metrics, max_body_bytes=settings.max_body_bytes
+            routes,
+            ops,
+            self.metrics,
+            max_body_bytes=settings.max_body_bytes,
+            files=self._downloads(),
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=5)
         await runner.setup()
@@ -388,6 +402,17 @@ class Gateway:
             raise CannotListen(f"{text} ([web] host, port)") from error
         self.port = runner.addresses[0][1]
         log.info("ready", host=settings.host, port=self.port)
+
+
+def links_of(settings: Settings) -> Links | None:
+    """Return what makes links to files, if the city wants any."""
+    section = settings.links
+    if section.key is None or section.base_url is None:
+        return None
+    timezone = ZoneInfo(settings.gateway.timezone)
+    return Links(
+        section.base_url, section.key.get_secret_value(), section.days, timezone
+    )
 
 
 async def _checked(part: Channel[Any] | Connector[Any]) -> Health:

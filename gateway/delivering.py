@@ -14,6 +14,7 @@ from gateway.channel import Channel, Rate
 from gateway.connector import Connector
 from gateway.courier import Target
 from gateway.errors import DeliveryError
+from gateway.links import Links, Ticket
 from gateway.model import (
     Attachment,
     AttachmentState,
@@ -36,27 +37,53 @@ class Packing:
 
     attachments: AttachmentStore
     texts: Texts
+    links: Links | None = None
 
     def enclosures(self, parcel: Parcel) -> tuple[Enclosure, ...]:
         """Return the files that can go along."""
         return tuple(
-            self._enclosure(position, attachment, str(attachment.sha256))
-            for position, attachment in enumerate(parcel.attachments, start=1)
+            self._enclosure(parcel, position, attachment, str(attachment.sha256))
+            for position, attachment in enumerate(parcel.attachments)
             if attachment.state is AttachmentState.STORED
         )
 
     def _enclosure(
-        self, position: int, attachment: Attachment, sha256: str
+        self, parcel: Parcel, position: int, attachment: Attachment, sha256: str
     ) -> Enclosure:
+        ticket = self._ticket(parcel, parcel.first + position)
         return Enclosure(
-            name=attachment.name or f"allegato-{position}{_ending(attachment)}",
+            name=name_of(position + 1, attachment),
             media_type=attachment.media_type,
             size=attachment.size or 0,
             sha256=sha256,
             path=self.attachments.path(sha256),
             voice=attachment.voice,
             seconds=attachment.seconds,
+            url=self.links.url(ticket) if self.links and ticket else "",
+            last_day=ticket.last_day if ticket else None,
         )
+
+    def _ticket(self, parcel: Parcel, position: int) -> Ticket | None:
+        """Return what a link to the file is to be good for, if there are links."""
+        if self.links is None or parcel.source_id is None:
+            return None
+        return Ticket(
+            message_id=parcel.source_id,
+            position=position,
+            last_day=self.links.last_day(parcel.created_at),
+        )
+
+    def left_behind(self, files: Sequence[Enclosure]) -> list[str]:
+        """Say what of an answer a channel can't carry, and where it is to be had."""
+        say = self.texts.say
+        linked = [file for file in files if file.url]
+        notes = [
+            say(texts.NOT_CARRIED_LINK, name=f.name, day=f.last_day, url=f.url)
+            for f in linked
+        ]
+        if left := len(files) - len(linked):
+            notes.append(say(texts.NOT_CARRIED, count=left))
+        return notes
 
     def missing(self, parcel: Parcel) -> tuple[str, ...]:
         """Say which files can't go along, and why."""
@@ -118,9 +145,8 @@ def to_channel(
     def outgoing(parcel: Parcel) -> Outgoing:
         files = packing.enclosures(parcel)
         enclosures = tuple(file for file in files if channel.carries(file))
-        notes = list(packing.missing(parcel))
-        if left := len(files) - len(enclosures):
-            notes.append(packing.texts.say(texts.NOT_CARRIED, count=left))
+        left = [file for file in files if file not in enclosures]
+        notes = [*packing.missing(parcel), *packing.left_behind(left)]
         return Outgoing(
             delivery_id=parcel.id,
             attempt=parcel.claim.attempt,
@@ -158,6 +184,11 @@ def to_channel(
         send=send,
         resolve=resolve,
     )
+
+
+def name_of(number: int, attachment: Attachment) -> str:
+    """Return what a file is called; one without a name gets one that says its type."""
+    return attachment.name or f"allegato-{number}{_ending(attachment)}"
 
 
 _ENDINGS = {"audio/ogg": ".ogg", "audio/amr": ".amr", "video/3gpp": ".3gp"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum, IntEnum, StrEnum
 from pathlib import Path
 from typing import NewType
@@ -331,7 +331,9 @@ class Case:
 class Enclosure:
     """A stored attachment on its way out: a local file that must not be changed.
 
-    ``voice`` and ``seconds`` as of an `Attachment`.
+    ``voice`` and ``seconds`` as of an `Attachment`. ``url`` is a link to the file that
+    works until the end of ``last_day``, for what a channel or connector can't carry; ""
+    if the city has no links.
     """
 
     name: str
@@ -341,6 +343,8 @@ class Enclosure:
     path: Path
     voice: bool = False
     seconds: float | None = None
+    url: str = ""
+    last_day: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

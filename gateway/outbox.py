@@ -75,6 +75,7 @@ class NewDelivery:
 class Parcel:
     """A claimed delivery with all that its target needs.
 
+    ``source_id`` is the message whose files these are, from the position ``first`` on.
     ``code`` is what its last attempt ended with. ``not_before``: its turn comes then.
     """
 
@@ -89,6 +90,8 @@ class Parcel:
     message: Message
     case: Case | None
     attachments: tuple[Attachment, ...]
+    source_id: str | None
+    first: int
     last_inbound_at: datetime | None
     conversation_id: str | None = None
     code: str = ""
@@ -248,10 +251,10 @@ def _load(connection: Connection, claims: Sequence[Claim]) -> dict[str, Parcel]:
 def _parcel(
     row: Row[Any], claim: Claim, files: Mapping[str, list[Attachment]]
 ) -> Parcel:
-    attachments = tuple(files.get(row.source_id, ()))
+    attachments, first = tuple(files.get(row.source_id, ())), 0
     if row.purpose.startswith(_ENCLOSURE):
-        position = int(row.purpose.removeprefix(_ENCLOSURE))
-        attachments = attachments[position : position + 1]
+        first = int(row.purpose.removeprefix(_ENCLOSURE))
+        attachments = attachments[first : first + 1]
     return Parcel(
         claim=claim,
         id=DeliveryId(row.id),
@@ -264,6 +267,8 @@ def _parcel(
         message=messages.from_row(_Said(row), attachments),
         case=cases.from_row(_Matter(row)) if row.the_case else None,
         attachments=attachments,
+        source_id=row.source_id,
+        first=first,
         last_inbound_at=row.last_inbound_at,
         conversation_id=row.conversation_id,
         code=row.code,

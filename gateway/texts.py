@@ -22,6 +22,13 @@ NOT_CARRIED = (
 )
 CLOSED = "{number} is closed."
 HANDED_ON = "Your report {number} is now with the office: {service}."
+NOT_CARRIED_LINK = (
+    "(The office attached a file that can't be sent here: {name}. You can download it"
+    " until {day:%d/%m/%Y}: {url})"
+)
+LINK_OVER = "This link has expired: ask the office to send the file again."
+LINK_UNKNOWN = "There is no such file, or it has been deleted."
+LINK_LATER = "The file can't be had just now: try again in a few minutes."
 POSITION = "Position: {latitude}, {longitude} {place}"
 LOST_ATTACHMENT = "attachment {name} could not be fetched"
 PENDING_ATTACHMENT = "attachment {name} has not arrived yet"

@@ -57,13 +57,19 @@ def make_app(
     metrics: Metrics,
     *,
     max_body_bytes: int,
+    files: Handler | None = None,
 ) -> web.Application:
-    """Return the application that serves channels below ``/channels/<id>/``."""
+    """Return the application that serves channels below ``/channels/<id>/``.
+
+    ``files`` answers for the links to files, if the city has any.
+    """
     app = web.Application(client_max_size=max_body_bytes)
     for channel, route in routes:
         path = f"/channels/{channel}/{route.path.lstrip('/')}"
         handler = guard(route.handler, channel, metrics)
         app.router.add_route(route.method, path, handler)
+    if files is not None:
+        app.router.add_get("/files/{token}", files)
     app.router.add_get("/healthz", _live)
     app.router.add_get("/readyz", _ready(ops))
     app.router.add_get("/metrics", _metrics(ops, metrics))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     SecretStr,
     SerializeAsAny,
+    model_validator,
 )
 
 from gateway.config.references import ServiceReference
@@ -202,6 +203,36 @@ class AttachmentsSection(Section):
     """How long a missing attachment is asked for."""
 
 
+def _https(url: str) -> str:
+    """Refuse what no browser of a citizen could or should open."""
+    parts = urlsplit(url)
+    host = parts.hostname
+    plain = parts.scheme == "http" and host in {"localhost", "127.0.0.1", "::1"}
+    rest = parts.query or parts.fragment or parts.username
+    if not host or rest or not (plain or parts.scheme == "https"):
+        raise ValueError("an address with https://, e.g. https://gateway.example.it")
+    return url
+
+
+class LinksSection(Section):
+    """``[links]``: files too large to be sent are offered for download instead."""
+
+    base_url: Annotated[str, AfterValidator(_https)] | None = None
+    """Address under which the world reaches the web edge, e.g. ``https://gw.example.it``."""
+
+    key: Annotated[SecretStr, Field(min_length=16)] | None = None
+    """Secret that signs the links, 16 characters at least; a new one ends them all."""
+
+    days: Annotated[int, Field(ge=1, le=365)] = 30
+    """How many days a link works."""
+
+    @model_validator(mode="after")
+    def _check_both(self) -> Self:
+        if (self.base_url is None) is not (self.key is None):
+            raise ValueError("base_url and key together, or neither of them")
+        return self
+
+
 class OutboxSection(Section):
     """``[outbox]``: how deliveries are attempted."""
 
@@ -303,6 +334,7 @@ class Settings(Section):
     store: StoreSection
     web: WebSection
     attachments: AttachmentsSection
+    links: LinksSection
     outbox: OutboxSection
     pipeline: PipelineSection
     log: LogSection

@@ -35,6 +35,7 @@ ONLY_CHECK_SEES = {
     "plugin-twice",
     "two-channels-share-a-line",
     "keys-that-do-not-go-together",
+    "links-without-key",
     "service-unknown-in-a-rule",
     "channel-unknown-in-a-rule",
     "service-unknown-as-a-key",
@@ -48,6 +49,7 @@ ONLY_CHECK_SEES = {
     "database-password-in-clear",
     "validator-quotes-the-secret",
     "text-for-date",
+    "links-in-clear",
 }
 
 

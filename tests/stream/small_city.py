@@ -289,10 +289,12 @@ async def small_city(
     outside: Outside | None = None,
     gateway: str = "",
     outbox: str = "",
+    sections: str = "",
 ) -> AsyncIterator[City]:
     """Run a gateway with the city's plugin and ``plugins`` beside it."""
     outside = outside or Outside()
     toml = TOML.format(data=folder, wait=wait, url=url, gateway=gateway, outbox=outbox)
+    toml += sections
     named = {"city": city_plugin(outside)}
     named |= {f"plugin{n}": plugin for n, plugin in enumerate(plugins)}
     async with running(toml, folder, named) as started:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -413,3 +413,29 @@ def test_nothing_turns_the_writing_round(handover, message, settings):
     text = _text(_read(render_handover(handover(message=said), TO, settings(), [])))
 
     assert f"a[31mb\nperché {family}" in text
+
+
+def test_large_file_is_named_with_its_link(outgoing, settings):
+    """With size and last day in both forms; without links it is only named."""
+    film = replace(
+        _enclosure("film.mp4", "video/mp4"),
+        size=19_400_000,
+        url="https://gw.example.it/files/abc",
+        last_day=date(2026, 12, 31),
+    )
+    bare = replace(film, url="", last_day=None)
+    mail = _read(render_outgoing(outgoing(), settings(), [(film, None), (bare, None)]))
+
+    assert _text(mail) == (
+        "La buca è stata riparata.\n"
+        "\n"
+        "Allegati da scaricare:\n"
+        "- film.mp4 (19 MB, fino al 31/12/2026)\n"
+        "  https://gw.example.it/files/abc\n"
+        "\n"
+        "Allegati troppo grandi per l'e-mail:\n"
+        "- film.mp4 (19 MB)\n"
+    )
+    html = mail.get_body(("html",)).get_content()
+    assert '<a href="https://gw.example.it/files/abc">film.mp4</a>' in html
+    assert [] == list(mail.iter_attachments())

@@ -186,7 +186,7 @@ def _files(contents: Sequence[Content], words: Texts) -> list[tuple[File, ...]]:
     """Return the files that go along, that can be fetched, and that do neither."""
     found: list[list[File]] = [[], [], []]
     for enclosure, octets in contents:
-        kind = 0 if octets is not None else 2
+        kind = 0 if octets is not None else 1 if enclosure.url else 2
         found[kind].append(_file(enclosure, words))
     return [tuple(each) for each in found]
 
@@ -198,7 +198,13 @@ def _file(enclosure: Enclosure, words: Texts) -> File:
         size_of(enclosure.size, words),
     ]
     name = clean(enclosure.name or enclosure.media_type)
-    return File(name=name, facts=", ".join(facts))
+    day = enclosure.last_day
+    return File(
+        name=name,
+        facts=", ".join(facts),
+        url=enclosure.url,
+        last_day=words.say(texts.LAST_DAY, date=day) if day else "",
+    )
 
 
 def size_of(octets: int, words: Texts) -> str:

@@ -143,7 +143,9 @@ def _tried(
 ) -> Iterator[str]:
     """Say what is wrong with a template and with what it includes."""
     try:
-        yield from _unknown(environment, folder, name, known)
+        if unknown := list(_unknown(environment, folder, name, known)):
+            yield from unknown
+            return
         template = environment.get_template(name)
         for letter in letters:
             template.render(_values(letter))
