@@ -166,7 +166,8 @@ class Courier:
             ) from error
 
     async def _failed(self, parcel: Parcel, error: DeliveryError) -> None:
-        if error.retryable or error.account:
+        took_it = bool(error.external_id)
+        if (error.retryable or error.account) and not took_it:
             self._breaker.failed()
         else:
             self._breaker.succeeded()
@@ -175,7 +176,12 @@ class Courier:
             await self._again(parcel, error)
             return
         code = error.code if not error.retryable else "expired"
-        dead = Dead(parcel=parcel, code=code, reason=f"{error.code}: {error.text}")
+        dead = Dead(
+            parcel=parcel,
+            code=code,
+            reason=f"{error.code}: {error.text}",
+            external_id=error.external_id,
+        )
         await self._crew.store.run_batched(outbox.record_dead, dead)
         log.warning("delivery_dead", target=self._target.name, code=error.code)
         self._count("dead")
@@ -192,6 +198,7 @@ class Courier:
             due_at=self._crew.clock.now() + delay,
             code=error.code,
             held=self._held(parcel, error),
+            external_id=error.external_id,
         )
         await self._crew.store.run_batched(outbox.record_again, again)
         self._count("unknown" if error.unknown else "retry")

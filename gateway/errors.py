@@ -137,7 +137,8 @@ class DeliveryError(GatewayError):
     ``account``: the fault is in our account or configuration, not in this message,
     so the target's circuit breaker counts it. ``retry_after`` is in seconds;
     ``too_fast`` says for whom it holds beside this message: for this ``recipient``, or
-    for all of the ``target``.
+    for all of the ``target``. ``external_id`` is the id by which those may refer to the
+    delivery who have it all the same.
     """
 
     def __init__(  # noqa: PLR0913 (an error as data: each field is one decision)
@@ -150,6 +151,7 @@ class DeliveryError(GatewayError):
         account: bool = False,
         retry_after: float | None = None,
         too_fast: Literal["", "recipient", "target"] = "",
+        external_id: str = "",
     ) -> None:
         """Keep the decision as data; it is made once, where the fault is seen."""
         super().__init__(f"{code}: {text}")
@@ -160,3 +162,4 @@ class DeliveryError(GatewayError):
         self.account = account
         self.retry_after = retry_after
         self.too_fast = too_fast
+        self.external_id = external_id

@@ -321,6 +321,7 @@ class Again:
     """A delivery failed and will be tried again; ``state`` is PENDING or UNKNOWN.
 
     ``held``: the flows in which nobody goes before that, since we were too fast.
+    ``external_id``: how those may refer to it who have it all the same.
     """
 
     parcel: Parcel
@@ -328,6 +329,7 @@ class Again:
     due_at: datetime
     code: str
     held: tuple[Limit, ...] = ()
+    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -337,12 +339,17 @@ class Dead:
     parcel: Parcel
     code: str
     reason: str
+    external_id: str = ""
 
 
 _SET_STATE = Prepared(
     update(schema.delivery)
     .where(schema.delivery.c.id == bindparam("which"))
-    .values(state=bindparam("becomes"), code=bindparam("because"))
+    .values(
+        state=bindparam("becomes"),
+        code=bindparam("because"),
+        external_id=func.coalesce(bindparam("theirs"), schema.delivery.c.external_id),
+    )
 )
 _SET_SENT = Prepared(
     update(schema.delivery)
@@ -408,7 +415,12 @@ def record_again(connection: Connection, again: Sequence[Again]) -> list[None]:
     _SET_STATE.execute(
         connection,
         [
-            {"which": e.parcel.id, "becomes": e.state.value, "because": e.code}
+            {
+                "which": e.parcel.id,
+                "becomes": e.state.value,
+                "because": e.code,
+                "theirs": e.external_id or None,
+            }
             for e in again
         ],
     )
@@ -432,7 +444,15 @@ def record_dead(connection: Connection, dead: Sequence[Dead]) -> list[None]:
     state = DeliveryState.DEAD.value
     _SET_STATE.execute(
         connection,
-        [{"which": e.parcel.id, "becomes": state, "because": e.code} for e in dead],
+        [
+            {
+                "which": e.parcel.id,
+                "becomes": state,
+                "because": e.code,
+                "theirs": e.external_id or None,
+            }
+            for e in dead
+        ],
     )
     return [None] * len(dead)
 

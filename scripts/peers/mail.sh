@@ -1,7 +1,8 @@
 #!/bin/sh
 # Dovecot and Postfix on loopback, with the mailboxes of a small city hall, two more
 # cities (posta and ufficio at uno.test and due.test), and a domain whose mail bounces
-# after it was taken (nessuno.test: sent to itself, refused).
+# after it was taken (nessuno.test: sent to itself, refused). dopo@comune.test is put off
+# for ever (450), whoever else has no mailbox is refused (550).
 # usage: scripts/peers/mail.sh start DIR BASE_PORT | stop DIR
 # Ports from BASE_PORT: +0 IMAP (STARTTLS), +1 IMAP (TLS), +2 submission (STARTTLS, auth),
 # +3 submission (TLS, auth), +4 plain SMTP as an MX, +5 LMTP and +6 SASL (internal).
@@ -137,6 +138,7 @@ smtp_host_lookup = native
 # Who has logged in is vouched for, as an MX does (RFC 8601).
 vouched = check_sasl_access inline:{ {ufficio@uno.test = PREPEND Authentication-Results: localhost; auth=pass smtp.auth=ufficio@uno.test} }
 smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
+smtpd_recipient_restrictions = check_recipient_access inline:{{dopo@comune.test = 450 4.7.1 come back later}}, reject_unlisted_recipient
 message_size_limit = 31457280
 C
 cat >"$etc/master.cf" <<C

@@ -88,6 +88,7 @@ class Outside:
     notices: list[Outgoing] = field(default_factory=list)
     handovers: list[Handover] = field(default_factory=list)
     faults: list[Exception] = field(default_factory=list)
+    office_faults: list[Exception] = field(default_factory=list)
     files: dict[str, list[bytes | Exception]] = field(default_factory=dict)
     grace: float = 0.0
     rates: list[Rate] = field(default_factory=list)
@@ -188,6 +189,8 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
         semantics = Semantics.KEYED
 
         async def deliver(self, handover: Handover) -> Receipt:
+            if outside.office_faults:
+                raise outside.office_faults.pop(0)
             outside.handovers.append(handover)
             return Receipt(
                 status=ReceiptStatus.SENT,

@@ -139,6 +139,21 @@ async def test_office_answer_goes_to_the_right_citizen(tmp_path, url):
         assert "answered" == statuses[mine.case.number]
 
 
+async def test_answer_counts_though_another_recipient_is_still_to_come(tmp_path, url):
+    """Who has a hand-over already may answer it before it is sent to all."""
+    named = "<ours@office>"
+    later = DeliveryError("part", "b 450", retryable=True, external_id=named)
+    async with small_city(tmp_path, url=url, outbox="max_age_hours = 1") as city:
+        city.outside.office_faults = [later] * 50
+        await city.say(text="altro")
+        await city.until(lambda: len(city.outside.office_faults) < 49)
+        await city.say("mail", sender="urp@office", text="Fatto.", references=[named])
+        await city.until(lambda: len(city.outside.notices) == 2)
+
+        assert "Fatto." in city.outside.notices[-1].text
+        assert "closed" == city.gateway.breakers["service:urp"].state.value
+
+
 async def test_long_answer_is_several_messages_in_order(tmp_path, url):
     """The first answers the citizen's message, the last has the files' note."""
     async with small_city(tmp_path, url=url) as city:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ from gateway.model import (
 )
 from gateway.plugin import Context
 from gateway.testing.kit import MemoryFiles
+
+sys.path.append(str(Path(__file__).parent))  # for `smtp_servers`
 
 DELIVERY = DeliveryId("0198f2a4-7c1e-7b3a-9d55-0123456789ab")
 MOMENT = datetime(2026, 3, 29, 20, 4, 5, tzinfo=UTC)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from gateway_email import EmailConnector, EmailConnectorConfig, EmailSettings
 from gateway_email.devserver import MailServer
+from smtp_servers import serving
 
 from gateway.errors import DeliveryError
 from gateway.model import Address, Enclosure, Handover, HealthStatus, ServiceId
@@ -27,31 +28,6 @@ def _connector(context: Context[EmailSettings], **section: Any) -> EmailConnecto
     return EmailConnector(ServiceId("strade"), config, context)
 
 
-Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@asynccontextmanager
-async def _serving(handle: Handle) -> AsyncIterator[int]:
-    """Serve with ``handle``; wait at the end until every connection is closed."""
-    serving: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        serving.add(task)
-        try:
-            await handle(reader, writer)
-        finally:
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-    await asyncio.gather(*serving)
-
-
 @asynccontextmanager
 async def _scripted(replies: list[str]) -> AsyncIterator[int]:
     """Serve SMTP from a list of replies, one to each step; then hang up."""
@@ -65,7 +41,7 @@ async def _scripted(replies: list[str]) -> AsyncIterator[int]:
             except asyncio.IncompleteReadError:
                 break
 
-    async with _serving(serve) as port:
+    async with serving(serve) as port:
         yield port
 
 
@@ -119,7 +95,7 @@ async def test_one_refused_recipient_does_not_stop_the_others(
     receipt = await connector.deliver(handover())
 
     assert receipt.code == "smtp_partly_refused"
-    assert receipt.text == "1 of 2 recipients refused: 550"
+    assert receipt.text == "nessuno@comune.test 550, strade@comune.test taken"
     assert len(await server.mails(STRADE)) == 1
 
 
@@ -196,7 +172,7 @@ async def test_silent_server_is_given_up(
         del writer
         await reader.read()
 
-    async with _serving(say_nothing) as port, asyncio.timeout(5):
+    async with serving(say_nothing) as port, asyncio.timeout(5):
         with pytest.raises(DeliveryError, match="smtp_unreachable"):
             await _connector(context(port=port, timeout=0.2)).deliver(handover())
 

@@ -173,6 +173,36 @@ async def test_collected_mail_is_in_the_other_folder(
         assert len(inbox.items) == len(await mailbox.uids_after(0))
 
 
+async def test_postfix_takes_it_once_for_each(  # noqa: PLR0917 (fixtures)
+    mail_server: Any,
+    context: MakeContext,
+    channel: MakeChannel,
+    handover: Callable[..., Handover],
+    inbox: Any,
+    state: Any,
+) -> None:
+    """With one put off (450) and one unknown (550), the third has one mail."""
+    sending = _connector(mail_server, context)
+    others = ["dopo@comune.test", "nessuno@comune.test"]
+    sending.config = EmailConnectorConfig(to=["strade@comune.test", *others])
+    delivery = DeliveryId(str(uuid4()))
+    told = []
+    for _ in range(3):
+        with pytest.raises(DeliveryError) as caught:
+            await sending.deliver(handover(delivery_id=delivery))
+        told.append((caught.value.text, caught.value.retryable))
+    strade = _mailbox(mail_server, channel, "strade@comune.test")
+    async with _receiving(strade):
+        await _find(inbox, f"<{delivery}@comune.test>")
+
+    text = (
+        "not taken by all: strade@comune.test taken, dopo@comune.test 450,"
+        " nessuno@comune.test 550"
+    )
+    assert [(text, True)] * 3 == told
+    assert 1 == sum(delivery.encode() in raw for raw in inbox.originals.values())
+
+
 async def test_certificate_is_checked(
     mail_server: Any, channel: MakeChannel, context: MakeContext
 ) -> None:

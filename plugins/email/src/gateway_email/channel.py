@@ -131,7 +131,7 @@ class EmailChannel(Channel[EmailChannelConfig]):
             [outgoing.to.value],
             delivery_id=outgoing.delivery_id,
             settings=self.settings,
-            clock=self.context.clock,
+            context=self.context,
         )
 
     async def fetch(

@@ -58,7 +58,7 @@ class EmailConnector(Connector[EmailConnectorConfig]):
             self.config.to,
             delivery_id=handover.delivery_id,
             settings=self.settings,
-            clock=self.context.clock,
+            context=self.context,
         )
 
     def may_answer(self, sender: Address) -> bool:

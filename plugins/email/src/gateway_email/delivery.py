@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from email.message import EmailMessage
+from typing import Any
 from uuid import UUID
 
-from gateway.clock import Clock
 from gateway.errors import DeliveryError
 from gateway.model import DeliveryId, Enclosure, Receipt, ReceiptStatus
+from gateway.plugin import Context
 from gateway_email import reply_token, smtp
 from gateway_email.config import EmailSettings
 from gateway_email.letters import Content
+from gateway_email.recipients import Tally, failure, key_of, told
 from gateway_email.render import message_id
+from gateway_email.smtp import Refusal
 
 
 async def read_enclosures(
@@ -49,24 +52,44 @@ async def send(
     *,
     delivery_id: DeliveryId,
     settings: EmailSettings,
-    clock: Clock,
+    context: Context[Any],
 ) -> Receipt:
-    """Submit a mail; one recipient that takes it makes it sent.
+    """Submit a mail to those who have not had it yet.
 
-    Those that refused are counted in the receipt's text: a second mail to the others
-    would be worse than telling the staff.
+    Who took it is remembered before anything else happens, so that nobody gets it
+    twice because another could not take it yet.
+
+    Raises:
+        DeliveryError: not everybody who may still take it has it.
+
     """
-    key = settings.key.get_secret_value().encode()
-    token = reply_token.encode(UUID(delivery_id), key)
-    refusals = await smtp.submit(settings, mail, recipients, envelope_id=token)
-    codes = ", ".join(str(refusal.code) for refusal in refusals)
+    ours = message_id(delivery_id, settings.domain)
+    several = len(recipients) > 1
+    tally = Tally()
+    if several:
+        kept = await context.state.get(key_of(delivery_id))
+        tally = Tally.read(kept).or_afresh(recipients)
+    refusals: list[Refusal] = []
+    if offered := tally.open(recipients):
+        key = settings.key.get_secret_value().encode()
+        token = reply_token.encode(UUID(delivery_id), key)
+        refusals = await smtp.submit(settings, mail, offered, envelope_id=token)
+        before, tally = tally, tally.after(offered, refusals)
+        if several and (refusals or before != Tally()):
+            await context.state.put(key_of(delivery_id), tally.to_json())
+    error = failure(tally, recipients, refusals, ours)
+    if error is not None:
+        context.log.warning(
+            "recipients_refused",
+            code=error.code,
+            replies=[refusal.code for refusal in refusals],
+        )
+        raise error
     return Receipt(
         status=ReceiptStatus.SENT,
-        at=clock.now(),
-        external_id=message_id(delivery_id, settings.domain),
+        at=context.clock.now(),
+        external_id=ours,
         delivery_id=delivery_id,
-        code="smtp_partly_refused" if refusals else "",
-        text=f"{len(refusals)} of {len(recipients)} recipients refused: {codes}"
-        if refusals
-        else "",
+        code="smtp_partly_refused" if tally.refused else "",
+        text=told(tally, recipients) if tally.refused else "",
     )

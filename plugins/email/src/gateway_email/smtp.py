@@ -27,6 +27,7 @@ class Refusal:
 
     address: str
     code: int
+    at_data: bool = False
 
     @property
     def is_permanent(self) -> bool:
@@ -41,12 +42,13 @@ async def submit(
     *,
     envelope_id: str = "",
 ) -> list[Refusal]:
-    """Send a mail; return the recipients that were refused while others were taken.
+    """Send a mail; return the recipients that the server did not take it for.
 
+    A refusal of the mail itself is one of each recipient that was accepted before it.
     Where the server knows RFC 3461, reports will bear ``envelope_id`` and no text.
 
     Raises:
-        DeliveryError: no recipient was taken, or the end is unknown.
+        DeliveryError: the server has not taken it at all, or the end is unknown.
 
     """
     octets = await asyncio.to_thread(mail.as_bytes)
@@ -57,9 +59,10 @@ async def submit(
             refusals = await _offer(smtp, recipients)
         except (aiosmtplib.SMTPException, OSError) as error:
             raise _not_taken(error) from None
-        if len(refusals) == len(recipients):
-            raise _all_refused(refusals)
-        await _send_data(smtp, octets, settings.data_timeout)
+        refused = {each.address for each in refusals}
+        accepted = [address for address in recipients if address not in refused]
+        if accepted and (code := await _send_data(smtp, octets, settings.data_timeout)):
+            refusals += [Refusal(address=a, code=code, at_data=True) for a in accepted]
         return refusals
 
 
@@ -127,18 +130,22 @@ async def _offer(smtp: aiosmtplib.SMTP, recipients: Sequence[str]) -> list[Refus
     return refusals
 
 
-async def _send_data(smtp: aiosmtplib.SMTP, octets: bytes, timeout: float) -> None:  # noqa: ASYNC109 (handed to the library, per reply)
-    """Send the mail itself; from here on a lost connection leaves the end unknown."""
+async def _send_data(smtp: aiosmtplib.SMTP, octets: bytes, timeout: float) -> int:  # noqa: ASYNC109 (handed to the library, per reply)
+    """Send the mail itself; return the code of its refusal, 0 if it was taken.
+
+    From here on a lost connection leaves the end unknown.
+    """
     try:
         await smtp.data(octets, timeout=timeout)
     except aiosmtplib.SMTPResponseException as error:
-        raise _refused("smtp_data_refused", error.code) from None
+        return error.code
     except (aiosmtplib.SMTPException, OSError) as error:
         kind = type(error).__name__
         text = f"no reply to the mail's end ({kind}): it may have been taken"
         raise DeliveryError(
             "smtp_unknown", text, retryable=True, unknown=True
         ) from None
+    return 0
 
 
 async def _quit(smtp: aiosmtplib.SMTP) -> None:
@@ -165,13 +172,3 @@ def _not_taken(error: Exception) -> DeliveryError:
 
 def _refused(code: str, reply: int) -> DeliveryError:
     return DeliveryError(code, f"server says {reply}", retryable=reply < _PERMANENT)
-
-
-def _all_refused(refusals: Sequence[Refusal]) -> DeliveryError:
-    """Judge a mail that nobody gets: worth another try if one refusal is temporary."""
-    codes = ", ".join(str(refusal.code) for refusal in refusals)
-    return DeliveryError(
-        "smtp_recipients_refused",
-        f"no recipient taken ({codes})",
-        retryable=not all(refusal.is_permanent for refusal in refusals),
-    )
