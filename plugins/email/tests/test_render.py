@@ -406,6 +406,20 @@ def test_office_reads_that_something_was_chosen(handover, message, settings):
     assert "[Il cittadino ha scelto da un menu:]\nStrade e buche" in text
 
 
+@pytest.mark.parametrize(
+    ("authentic", "told"), [(None, False), (True, False), (False, True)]
+)
+def test_office_reads_that_a_sender_is_not_proven(
+    handover, message, settings, authentic, told
+):
+    """Only where the city's server could tell, and could not prove it."""
+    said = message(authentic=authentic, text="")
+    text = _text(_read(render_handover(handover(message=said), TO, settings(), [])))
+
+    assert told is ("non ha potuto verificare il mittente" in text)
+    assert "(senza testo)" in text
+
+
 def test_nothing_turns_the_writing_round(handover, message, settings):
     """Control and direction marks are left out; emoji, accents and lines stay."""
     family = "\N{MAN}\u200d\N{WOMAN}"

@@ -92,6 +92,7 @@ def office_letter(
     notes = _notes(message, words)
     sent = message.sent_at.astimezone(_ROME)
     files, downloads, too_large = _files(contents, words)
+    bare = "" if _explains(message) else words.say(texts.NO_TEXT)
     return OfficeLetter(
         language=words.language,
         city=city,
@@ -102,7 +103,7 @@ def office_letter(
         channel=_channel(message, words),
         sent=words.say(texts.SENT_AT, date=sent),
         notes=notes,
-        text=visible(message.text) or ("" if notes else words.say(texts.NO_TEXT)),
+        text=visible(message.text) or bare,
         place=_place(message.location),
         files=files,
         downloads=downloads,
@@ -144,6 +145,12 @@ def _channel(message: Message, words: Texts) -> str:
     return words.say(_CHANNELS[scheme]) if scheme in _CHANNELS else scheme
 
 
+def _explains(message: Message) -> bool:
+    """Tell whether a note says why there is no text."""
+    known = (flag.partition(":")[0] in _FLAGS for flag in message.flags)
+    return bool(message.amendment or message.choice or any(known))
+
+
 def _notes(message: Message, words: Texts) -> tuple[str, ...]:
     """Return what the office must know of the text."""
     notes = [words.say(_AMENDED[message.amendment])] if message.amendment else []
@@ -151,6 +158,8 @@ def _notes(message: Message, words: Texts) -> tuple[str, ...]:
         name, _, kind = flag.partition(":")
         if name in _FLAGS:
             notes.append(words.say(_FLAGS[name], kind=clean(kind)))
+    if message.authentic is False:
+        notes.append(words.say(texts.UNPROVEN))
     if message.choice:
         notes.append(words.say(texts.CHOSEN))
     return tuple(notes)

@@ -27,6 +27,7 @@ CHOSEN = "The citizen has chosen from a menu:"
 UNSUPPORTED = "The citizen has sent something that can't be shown here: {kind}"
 FORWARDED = "Forwarded message"
 FORWARDED_OFTEN = "Message forwarded many times"
+UNPROVEN = "The mail server could not prove the sender's address: it may be forged."
 REFERRAL = "Written in response to an advertisement"
 NO_TEXT = "(no text)"
 
