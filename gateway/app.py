@@ -28,7 +28,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.config import Settings
 from gateway.connections import explain
 from gateway.connector import Connector
-from gateway.courier import Courier, Target
+from gateway.courier import PATIENCE_SECONDS, Courier, Target
 from gateway.downloads import Downloads
 from gateway.errands import fetch_queue
 from gateway.errors import CannotListen
@@ -36,6 +36,7 @@ from gateway.fetch import Fetcher, claim_errands
 from gateway.files import StoredFiles
 from gateway.host import PluginHost
 from gateway.inbox import DiskGate, Inbox
+from gateway.lines import PARKED
 from gateway.links import Links
 from gateway.metrics import Metrics
 from gateway.mirroring import Mirror, claim_wishes
@@ -344,8 +345,9 @@ class Gateway:
             handle=courier.handle,
             concurrency=settings.concurrency,
             # The courier's own limit is on the send; recording must still fit in.
-            timeout=settings.lease_seconds,
+            timeout=settings.lease_seconds + (PATIENCE_SECONDS if target.line else 0),
             gate=lambda: breaker.room(settings.concurrency),
+            parked=lambda: min(courier.lines.waiting, PARKED),
         )
         self.crew.add(worker)
 

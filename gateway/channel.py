@@ -56,6 +56,17 @@ class Rate:
     each_recipient: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A queue of those who share a way: ``width`` of them at once, in their order.
+
+    On each node, that is; ``name`` is known to nobody but this channel.
+    """
+
+    name: str
+    width: int
+
+
 class Channel(ABC, Generic[ConfigT]):
     """One configured account through which citizens write.
 
@@ -88,6 +99,14 @@ class Channel(ABC, Generic[ConfigT]):
     def rates(self) -> Iterable[Rate]:
         """Return how fast `send` may be called, by all nodes together."""
         return ()
+
+    def line(self, to: Address) -> Line | None:
+        """Return the line in which a recipient waits, without keeping others waiting.
+
+        For those beyond our provider that are slow by themselves; nobody, by default.
+        """
+        del to
+        return None  # noqa: RET501 (a channel may say more)
 
     async def receive(self) -> None:
         """Receive for as long as the daemon runs, for channels that must fetch.

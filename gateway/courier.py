@@ -19,8 +19,10 @@ from structlog.contextvars import bound_contextvars
 
 from gateway import jobs, outbox
 from gateway.breaker import Breaker
+from gateway.channel import Line
 from gateway.errors import DeliveryError
 from gateway.failpoints import hit
+from gateway.lines import Lines
 from gateway.metrics import Metrics
 from gateway.model import DeliveryState, Receipt, Semantics
 from gateway.outbox import Again, Dead, Parcel, Sent
@@ -31,18 +33,23 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+PATIENCE_SECONDS = 120.0
+"""How long a parcel waits in a line before it is put aside, out of its order."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where parcels go: ``service:strade`` or ``channel:urp``.
 
-    ``limits`` says in which flows a parcel has to wait for its turn.
+    ``limits`` says in which flows a parcel has to wait for its turn, ``line`` behind
+    whom.
     """
 
     name: str
     semantics: Semantics
     grace: timedelta
     limits: Callable[[Parcel], Sequence[Limit]] | None = None
+    line: Callable[[Parcel], Line | None] | None = None
     send: Callable[[Parcel], Awaitable[Receipt]]
     resolve: Callable[[Parcel], Awaitable[Receipt | None]]
 
@@ -67,6 +74,7 @@ class Courier:
         self._metrics = metrics
         self._max_age = max_age
         self._timeout = timeout
+        self.lines = Lines()
 
     async def handle(self, parcel: Parcel) -> None:
         """Deliver one parcel, or put it aside, and record which."""
@@ -84,7 +92,11 @@ class Courier:
         elif not await self._turn_came(parcel):
             await self._put_back(parcel)
         else:
-            await self._deliver(parcel)
+            line = self._target.line(parcel) if self._target.line else None
+            patience = min(PATIENCE_SECONDS, self._timeout * 4)
+            stopping = self._crew.stopping
+            async with self.lines.turn(line, patience, stopping) as came:
+                await (self._deliver(parcel) if came else self._put_back(parcel))
 
     async def _turn_came(self, parcel: Parcel) -> bool:
         """Wait for the parcel's turn, if that is soon; tell whether it has come.

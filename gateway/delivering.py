@@ -181,6 +181,7 @@ def to_channel(
         semantics=channel.semantics,
         grace=timedelta(seconds=channel.grace_seconds),
         limits=limits if rates else None,
+        line=lambda parcel: channel.line(parcel.to),
         send=send,
         resolve=resolve,
     )

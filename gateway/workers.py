@@ -217,8 +217,12 @@ class Worker(Generic[WorkT]):
         concurrency: int,
         timeout: float,
         gate: Callable[[], int] | None = None,
+        parked: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Work on ``queue``; ``gate`` says how many more it may claim now."""
+        """Work on ``queue``; ``gate`` says how many more it may claim now.
+
+        ``parked`` says how many handlers only wait, and so leave their place to others.
+        """
         self._crew = crew
         self.queue = queue
         self._claim = claim
@@ -226,6 +230,7 @@ class Worker(Generic[WorkT]):
         self._concurrency = concurrency
         self._timeout = timeout
         self._gate = gate or (lambda: concurrency)
+        self._parked = parked
         self._busy = 0
 
     async def run(self) -> None:
@@ -233,7 +238,8 @@ class Worker(Generic[WorkT]):
         wakeup = self._crew.wakeups.of(self.queue)
         while not self._crew.stopping.is_set():
             wakeup.clear()
-            room = min(self._concurrency - self._busy, self._gate())
+            busy = self._busy - self._parked()
+            room = min(self._concurrency - busy, self._gate())
             claimed = await self._take(room) if room > 0 else ()
             for work in claimed:
                 self._start(work)

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import Connection
 
 from gateway.app import Gateway
-from gateway.channel import Channel, ChannelType, Rate
+from gateway.channel import Channel, ChannelType, Line, Rate
 from gateway.connector import Connector, ConnectorType
 from gateway.errors import DeliveryError
 from gateway.model import (
@@ -92,6 +92,7 @@ class Outside:
     files: dict[str, list[bytes | Exception]] = field(default_factory=dict)
     grace: float = 0.0
     rates: list[Rate] = field(default_factory=list)
+    slow: asyncio.Event | None = None
     blocked: list[tuple[str, str, bool]] = field(default_factory=list)
     block_answers: list[str | Exception] = field(default_factory=list)
 
@@ -152,9 +153,14 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                 ),
             )
 
+        def line(self, to: Address) -> Line | None:
+            return Line(name="slow", width=2) if to.value.startswith("slow") else None
+
         async def send(self, outgoing: Outgoing) -> Receipt:
             if outside.faults:
                 raise outside.faults.pop(0)
+            if outside.slow is not None and outgoing.to.value.startswith("slow"):
+                await outside.slow.wait()
             outside.notices.append(outgoing)
             external_id = f"sent-{outgoing.delivery_id}"
             return Receipt(

@@ -31,6 +31,26 @@ async def answer(city, text: str) -> None:
     )
 
 
+async def test_slow_way_stops_no_other(tmp_path, url):
+    """Who waits behind a slow domain keeps order and leaves the others room."""
+    outside = Outside(slow=asyncio.Event())
+    async with small_city(
+        tmp_path, outside=outside, url=url, outbox="concurrency = 3"
+    ) as city:
+        slow = [f"slow{number:02}" for number in range(12)]
+        for number, sender in enumerate(slow, start=1):
+            await city.say(sender=sender, text="ciao")
+            await city.until(lambda n=number: len(outside.handovers) == n)
+        for sender in ("anna", "bea", "carla"):
+            await city.say(sender=sender, text="ciao")
+        await city.until(lambda: len(outside.notices) == 3)
+
+        assert {"anna", "bea", "carla"} == {n.to.value for n in outside.notices}
+        outside.slow.set()
+        await city.settle()
+        assert slow == [notice.to.value for notice in outside.notices[3:]]
+
+
 async def test_pair_rate_is_kept_in_order(tmp_path, url):
     """A long answer comes piece by piece, none before its turn, in the right order."""
     outside = outside_with(SLOWLY)

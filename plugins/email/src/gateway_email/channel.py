@@ -8,9 +8,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from gateway.channel import Channel
+from gateway.channel import Channel, Line
 from gateway.errors import DeliveryError
 from gateway.model import (
+    Address,
     Attachment,
     ChannelId,
     Enclosure,
@@ -74,6 +75,11 @@ class EmailChannel(Channel[EmailChannelConfig]):
         """Tell that any file can go: a mail names those it is too small for."""
         del enclosure
         return True
+
+    def line(self, to: Address) -> Line:
+        """Return the line of the recipient's domain."""
+        domain = to.value.rpartition("@")[2].casefold()
+        return Line(name=domain, width=self.settings.domain_concurrency)
 
     async def receive(self) -> None:
         """Collect what is there, then idle, again and again.

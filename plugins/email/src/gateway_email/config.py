@@ -129,6 +129,9 @@ class EmailSettings(_Account):
     max_bytes: Annotated[int, Field(gt=0)] = 18_000_000
     """Attachments up to this sum are sent along (base64 adds a third)."""
 
+    domain_concurrency: Annotated[int, Field(ge=1, le=100)] = 4
+    """Mails at once to the citizens of one domain: a slow one stops no other."""
+
     templates: Annotated[DirectoryPath, AfterValidator(_templates)] | None = None
     """Folder whose files replace the plugin's own templates, one by one."""
 
