@@ -160,7 +160,7 @@ class Gateway:
         self.inbox = Inbox(self.store, gate, self.crew.wakeups.wake)
         self.inbox.on_accepted = self.metrics.count_accepted
         self.inbox.on_conflict = self.metrics.count_conflict
-        self.inbox.read = lambda inbound: self.channels[inbound.channel].parse(inbound)
+        self.inbox.read = lambda inbound: self.channels[inbound.channel].read(inbound)
         folder = data_folder(settings) / "attachments"
         self.attachments = AttachmentStore(folder, settings.attachments.max_bytes)
         self.http = await stack.enter_async_context(shared_client())

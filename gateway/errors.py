@@ -12,6 +12,7 @@ GatewayError
 │   ├── StoreFull          no room left: nothing was accepted
 │   ├── StoreUnavailable   the database can't be reached
 │   └── StaleClaim         this worker no longer holds the job
+├── Overloaded             no room now; nothing is wrong with the work itself
 ├── AttachmentError        an attachment can't be had; says whether a retry helps
 ├── DeliveryError          a send failed; carries code, retryable, unknown
 └── NotFound               an id that names nothing
@@ -19,12 +20,25 @@ GatewayError
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 
 class GatewayError(Exception):
     """Base of all errors raised on purpose by the gateway."""
+
+    def __reduce__(self) -> tuple[Callable[..., GatewayError], tuple[Any, ...]]:
+        """Cross to another process as it is: constructors take more than a text."""
+        return _revive, (type(self), self.args, self.__dict__)
+
+
+def _revive(
+    kind: type[GatewayError], args: tuple[Any, ...], state: dict[str, Any]
+) -> GatewayError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +70,10 @@ class PayloadError(GatewayError):
     """Foreign data is missing something or holds the wrong type.
 
     The text names path and types, never the value found: that may be personal.
+    ``code`` says to staff and monitoring why an item is among the dead letters.
     """
+
+    code = "unreadable"
 
     def __init__(self, path: str, complaint: str) -> None:
         """Say where (``entry[0].from``) and what (``missing``)."""
@@ -67,6 +84,13 @@ class PayloadError(GatewayError):
 
 class Unreadable(PayloadError):
     """An authentic original that no plugin can read: kept and shown to staff."""
+
+    def __init__(
+        self, path: str, complaint: str, *, code: str = PayloadError.code
+    ) -> None:
+        """Say where and what; a ``code`` of its own tells why reading failed."""
+        super().__init__(path, complaint)
+        self.code = code
 
 
 class PluginError(GatewayError):
@@ -113,6 +137,10 @@ class StaleClaim(StoreError):
 
 class NotFound(GatewayError):
     """An id that names nothing."""
+
+
+class Overloaded(GatewayError):
+    """There was no room for it in time; it is tried again and loses no life."""
 
 
 class AttachmentError(GatewayError):

@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -94,7 +94,7 @@ class Inbox:
         self._wake = wake
         self.on_accepted: Callable[[ChannelId, int, int], None] = _unobserved
         self.on_conflict: Callable[[ChannelId], None] = _unobserved
-        self.read: Callable[[Inbound], object] = _unreadable
+        self.read: Callable[[Inbound], Awaitable[object]] = _unreadable
         """How a channel reads an item; without it, each other body is a conflict."""
 
     async def accept(
@@ -132,18 +132,18 @@ class Inbox:
         for inbox_id, item in others:
             (stored,) = await self._store.read(partial(load, ids=[inbox_id]))
             again = _again(stored, item, arrival)
-            if not self._differ(stored, again):
+            if not await self._differ(stored, again):
                 continue
             if await self._store.run(partial(keep_other, again=again)):
                 log.warning("inbox_conflict", channel=again.channel, item=again.id)
                 self.on_conflict(again.channel)
 
-    def _differ(self, stored: Inbound, again: Inbound) -> bool:
+    async def _differ(self, stored: Inbound, again: Inbound) -> bool:
         """Tell whether two items from different bodies say different things."""
         if not (stored.part or again.part):
             return True
         try:
-            return self.read(stored) != self.read(again)
+            return await self.read(stored) != await self.read(again)
         except Exception:  # noqa: BLE001 (plugin code; we keep what it can't read)
             return True
 
@@ -152,7 +152,7 @@ def _unobserved(*seen: object) -> None:
     del seen
 
 
-def _unreadable(inbound: Inbound) -> NoReturn:
+async def _unreadable(inbound: Inbound) -> NoReturn:
     raise NotImplementedError(inbound.id)
 
 

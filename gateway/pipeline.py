@@ -20,7 +20,7 @@ from gateway import blocks, contacts, inbox, jobs, outbox, receipts
 from gateway.answers import Answer
 from gateway.channel import Channel
 from gateway.connector import Connector
-from gateway.errors import PayloadError
+from gateway.errors import Overloaded, PayloadError
 from gateway.host import PluginHost
 from gateway.jobs import Burial, Claim, ClaimRequest
 from gateway.metrics import Metrics
@@ -186,7 +186,7 @@ class Pipeline:
         if arrived.inbound.kind is ItemKind.POISON:
             await self._bury(arrived, "unreadable", "no part of it could be read")
             return
-        claim, read = arrived.claim, await self._parse(arrived)
+        claim, read = arrived.claim, await self._read(arrived)
         if isinstance(read, Receipt):
             await self._crew.store.run_batched(apply_claimed, (claim, read))
         elif isinstance(read, AddressChange):
@@ -195,18 +195,18 @@ class Pipeline:
             await self._process(claim, read)
         self._metrics.stage.labels("process").observe(time.perf_counter() - started)
 
-    async def _parse(
-        self, arrived: Arrived
-    ) -> Message | Receipt | AddressChange | None:
+    async def _read(self, arrived: Arrived) -> Message | Receipt | AddressChange | None:
         """Let the channel read an item; what can't be read is kept and shown."""
         channel = self._channels.get(arrived.inbound.channel)
         if channel is None:
             await self._bury(arrived, "no_channel", "its channel is not configured")
             return None
         try:
-            return channel.parse(arrived.inbound)
+            return await channel.read(arrived.inbound)
         except PayloadError as error:
-            await self._bury(arrived, "unreadable", str(error))
+            await self._bury(arrived, error.code, str(error))
+        except Overloaded:
+            raise
         except Exception as error:
             log.exception("parser_failed", channel=arrived.inbound.channel)
             await self._bury(arrived, "parser_failed", type(error).__name__)

@@ -73,7 +73,7 @@ async def _now(gateway: Gateway, decider: Decider, item: Inbound) -> str:
     if channel is None:
         return _NOTHING
     try:
-        message = channel.parse(item)
+        message = await channel.read(item)
     except PayloadError:
         return _NOTHING
     if not isinstance(message, Message):

@@ -19,7 +19,7 @@ import structlog
 
 from gateway import identity, jobs, rates
 from gateway.clock import Clock
-from gateway.errors import StaleClaim, StoreError
+from gateway.errors import Overloaded, StaleClaim, StoreError
 from gateway.failpoints import hit
 from gateway.jobs import Burial, Claim, ClaimRequest, Retry
 from gateway.store import BatchWork, Store
@@ -288,6 +288,9 @@ class Worker(Generic[WorkT]):
             hit("worker.after_record")
         except StaleClaim:
             log.info("claim_stale", job=work.claim.id, queue=self.queue)
+        except Overloaded:
+            log.warning("handler_overloaded", job=work.claim.id, queue=self.queue)
+            await self._give_back(work.claim, crashed=False)
         except Exception:
             log.exception("handler_failed", job=work.claim.id, queue=self.queue)
             await self._give_back(work.claim)
@@ -300,10 +303,10 @@ class Worker(Generic[WorkT]):
         )
         await self._crew.store.run_batched(bury_all, burial)
 
-    async def _give_back(self, claim: Claim) -> None:
-        """Try again later; the attempt counts as a crash."""
+    async def _give_back(self, claim: Claim, *, crashed: bool = True) -> None:
+        """Try again later; an attempt that ``crashed`` costs a life."""
         due_at = self._crew.clock.now() + self._crew.delay(claim.attempt)
-        retry = Retry(claim=claim, due_at=due_at, crashed=True)
+        retry = Retry(claim=claim, due_at=due_at, crashed=crashed)
         # The record may have been committed before its answer was lost.
         with contextlib.suppress(StaleClaim):
             await self._crew.store.run_batched(retry_all, retry)

@@ -23,7 +23,7 @@ ONE = "one.json"
 """Anna's message; its text is personal, and in no log."""
 
 
-def read(inbound: Inbound) -> Message:
+async def read(inbound: Inbound) -> Message:
     """Read a part as a channel does."""
     said = Payload.from_json(inbound.original.body).find(inbound.part)
     return Message(

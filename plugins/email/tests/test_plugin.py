@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import entry_points, metadata
 
 from gateway_email import (
@@ -13,9 +14,9 @@ from gateway_email import (
     EmailSettings,
 )
 
-from gateway.channel import ChannelType
 from gateway.connector import ConnectorType
 from gateway.model import Manners
+from gateway.plugin import Context
 
 
 def test_entry_point_names_the_plugin() -> None:
@@ -26,14 +27,21 @@ def test_entry_point_names_the_plugin() -> None:
     assert EmailPlugin.config is EmailSettings
 
 
-def test_channel_and_connector_are_offered() -> None:
+async def test_channel_and_connector_are_offered(
+    context: Callable[..., Context[EmailSettings]],
+) -> None:
     """Both are of type ``email``; the channel's notices are one a day."""
     plugin = EmailPlugin()
+    [offered] = plugin.register_channels()
+    values = {"host": "h", "username": "u", "password": "p"}
+    config = EmailChannelConfig.model_validate(values)
+    channels = [offered.factory(name, config, context()) for name in ("a", "b")]
 
-    manners = Manners(daily_notice=True)
-    channels = [ChannelType("email", EmailChannelConfig, EmailChannel, manners)]
+    assert (offered.name, offered.config) == ("email", EmailChannelConfig)
+    assert offered.manners == Manners(daily_notice=True)
+    assert [type(each) for each in channels] == [EmailChannel] * 2
+    assert channels[0].child is channels[1].child
     connectors = [ConnectorType("email", EmailConnectorConfig, EmailConnector)]
-    assert plugin.register_channels() == channels
     assert plugin.register_connectors() == connectors
 
 

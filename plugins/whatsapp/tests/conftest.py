@@ -189,7 +189,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def real_inbox(store: Store, tmp_path: Path) -> Inbox:
     """The gateway's inbox on that store, with our way to read."""
     inbox = Inbox(store, DiskGate(tmp_path, 0, SystemClock()), lambda queue: None)
-    inbox.read = parse
+
+    async def read(inbound: Inbound) -> object:
+        return parse(inbound)
+
+    inbox.read = read
     return inbox
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 from gateway.channel import Channel, Line
-from gateway.errors import DeliveryError
+from gateway.errors import AttachmentError, DeliveryError, Unreadable
 from gateway.model import (
     Address,
     Attachment,
@@ -26,13 +25,12 @@ from gateway.model import (
     Semantics,
 )
 from gateway.plugin import Context
-from gateway_email.automatic import is_own
-from gateway_email.bounces import read_receipt
 from gateway_email.config import EmailChannelConfig, EmailSettings, is_address
 from gateway_email.delivery import read_enclosures, send
-from gateway_email.headers import read_headers
 from gateway_email.imap import Mailbox, MailboxError, open_mailbox
-from gateway_email.parse import parse, part_content, sender_of
+from gateway_email.isolation import Child
+from gateway_email.parse import part_content, sender_of
+from gateway_email.reading import Ours, read_stored
 from gateway_email.render import render_outgoing
 from gateway_email.stationery import Stationery
 
@@ -52,10 +50,18 @@ class EmailChannel(Channel[EmailChannelConfig]):
     semantics = Semantics.BLIND
 
     def __init__(
-        self, channel_id: ChannelId, config: EmailChannelConfig, context: Context[Any]
+        self,
+        channel_id: ChannelId,
+        config: EmailChannelConfig,
+        context: Context[Any],
+        child: Child | None = None,
     ) -> None:
-        """Keep what is needed; the connection is opened by `receive`."""
+        """Keep what is needed; the connection is opened by `receive`.
+
+        ``child`` is shared by the channels of a gateway.
+        """
         super().__init__(channel_id, config, context)
+        self.child = child or Child()
         self._seen_alive: float | None = None
         self._too_large = 0
 
@@ -96,27 +102,33 @@ class EmailChannel(Channel[EmailChannelConfig]):
                 await mailbox.wait_for_news(self.config.idle_seconds)
 
     def parse(self, inbound: Inbound) -> Message | Receipt:
-        """Read a stored mail: a report on a delivery of ours, or a message.
+        """Read a stored mail here and now; the gateway calls `read`.
 
         Raises:
             PayloadError: it can't be read; it is kept and shown to staff.
 
         """
+        return read_stored(inbound, self._ours)
+
+    async def read(self, inbound: Inbound) -> Message | Receipt:
+        """Read a stored mail in a child process.
+
+        Raises:
+            PayloadError: it can't be read within the limits; it is kept and shown.
+            Overloaded: it had no turn; it is read later.
+
+        """
+        return await self.child.run(read_stored, inbound, self._ours)
+
+    @property
+    def _ours(self) -> Ours:
         settings = self.settings
-        key = settings.key.get_secret_value().encode()
-        receipt = read_receipt(inbound, key=key, domain=settings.domain)
-        if receipt is not None:
-            return receipt
-        message = parse(
-            inbound,
-            key=key,
+        return Ours(
+            key=settings.key.get_secret_value().encode(),
             domain=settings.domain,
+            addresses=(settings.sender, settings.reply_to, self.config.username),
             authserv_id=self.config.authserv_id,
         )
-        ours = (settings.sender, settings.reply_to, self.config.username)
-        if is_own(read_headers(inbound.original.body), ours):
-            return replace(message, automatic=True)
-        return message
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Mail an answer to a citizen.
@@ -149,11 +161,20 @@ class EmailChannel(Channel[EmailChannelConfig]):
             AttachmentError: the mail has no such part.
 
         """
-        content = await asyncio.to_thread(
-            part_content, original.body, attachment.locator
-        )
+        try:
+            content = await self.child.run(
+                part_content, original.body, attachment.locator
+            )
+        except Unreadable as error:
+            raise AttachmentError(
+                error.code, error.complaint, retryable=False
+            ) from None
         for start in range(0, len(content), _CHUNK):
             yield content[start : start + _CHUNK]
+
+    async def close(self) -> None:
+        """End the child processes."""
+        await self.child.close()
 
     async def check(self) -> Health:
         """Log in and select the folder; change nothing."""
