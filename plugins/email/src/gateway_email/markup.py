@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from html2text import HTML2Text
 from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from gateway_email.quotes import cut
 
 _CHARACTERS = 1_000_000
 _TAGS = 20_000
@@ -48,17 +50,34 @@ class _PlainText(HTML2Text):
 
 def html_to_text(html: str) -> str:
     """Return the text a reader would see, cells of a row apart, links visible."""
+    return next(html_texts(html))
+
+
+def html_texts(html: str) -> Iterator[str]:
+    """Return the text a reader would see; then, if asked, that without history.
+
+    What counts as history, and as a signature, is what its marks name so.
+    """
     html = html[:_CHARACTERS]
     if html.count("<") > _TAGS:
-        return _TAG.sub("\n", html).strip()
+        text = _TAG.sub("\n", html).strip()
+        yield text
+        yield text
+        return
     # Lexbor mends the markup: html2text takes half a minute for 20,000 open quotes.
     tree = LexborHTMLParser(html)
-    if tree.body is None:
-        return ""
     _drop(tree.css(",".join(_UNSEEN)))
     _drop(node for node in tree.css("[style]") if _is_hidden(node))
     for cell in tree.css("td + td, th + th, td + th, th + td"):
         cell.insert_before(_CELLS)
+    yield _text(tree)
+    cut(tree)
+    yield _text(tree)
+
+
+def _text(tree: LexborHTMLParser) -> str:
+    if tree.body is None:
+        return ""
     return _PlainText().handle(tree.body.html or "").strip()
 
 

@@ -10,9 +10,9 @@ from gateway.model import Address, Attachment, Inbound, Message, MessageId
 from gateway_email import headers, reply_token
 from gateway_email.authentication import is_authentic
 from gateway_email.automatic import is_automatic
-from gateway_email.markup import html_to_text
+from gateway_email.kinds import Kind, kind_of
 from gateway_email.mime import Part, leaves, read_mail
-from gateway_email.reply import new_text
+from gateway_email.reply import new_text, new_text_of_html
 
 SCHEME = "mailto"
 
@@ -48,8 +48,9 @@ def _read(mail: headers.Mail, inbound: Inbound, *, key: bytes, domain: str) -> M
     if sender is None:
         raise PayloadError("From", "expected one readable address")
     parts = list(leaves(mail))
-    bodies, text = _choose_bodies(parts)
+    subject = headers.subject(mail)
     references = _references(mail, key, domain)
+    bodies, text = _choose_bodies(parts, _kind(subject, references, domain))
     return Message(
         id=MessageId(inbound.id),
         channel=inbound.channel,
@@ -58,12 +59,19 @@ def _read(mail: headers.Mail, inbound: Inbound, *, key: bytes, domain: str) -> M
         sender_name=headers.clean(sender.display_name),
         sent_at=headers.sent_at(mail, inbound.original.received_at),
         received_at=inbound.original.received_at,
-        text=text if references else _with_subject(headers.subject(mail), text),
+        text=text if references else _with_subject(subject, text),
         attachments=tuple(_attachment(part) for part in parts if part not in bodies),
         references=references,
         subject=headers.subject(mail),
         automatic=is_automatic(mail),
     )
+
+
+def _kind(subject: str, references: tuple[str, ...], domain: str) -> Kind:
+    if any(each.endswith(f"@{domain}>") for each in references):
+        # Our own mail that comes back is no report, though an office may "forward" it.
+        return Kind.ANSWER
+    return kind_of(subject, answers=bool(references))
 
 
 def mailto(address: str) -> Address:
@@ -110,14 +118,14 @@ def _references(mail: headers.Mail, key: bytes, domain: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def _choose_bodies(parts: list[Part]) -> tuple[list[Part], str]:
-    """Return the parts that are text to be read, and their text."""
+def _choose_bodies(parts: list[Part], kind: Kind) -> tuple[list[Part], str]:
+    """Return the parts that are text to be read, and the new text in them."""
     bodies = [part for part in parts if part.is_body]
     plain = [part.text() for part in bodies if part.media_type == "text/plain"]
     if any(text.strip() for text in plain):
-        return bodies, new_text("\n".join(plain))
+        return bodies, new_text("\n".join(plain), kind)
     html = [part.text() for part in bodies if part.media_type == "text/html"]
-    return bodies, new_text(html_to_text("\n".join(html)))
+    return bodies, new_text_of_html("\n".join(html), kind)
 
 
 def _with_subject(subject: str, text: str) -> str:

@@ -1,0 +1,70 @@
+"""Each stored mail is read as the table beside its folder says."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_email.reading import Ours, read_stored
+
+from gateway.errors import PayloadError
+from gateway.model import Inbound, Message, Receipt
+
+FIXTURES = Path(__file__).parent / "fixtures"
+TABLES = sorted(FIXTURES.glob("*.toml"))
+OURS = Ours(
+    key=b"0123456789abcdef", domain="comune.test", addresses=("urp@comune.test",)
+)
+CASES = [
+    (FIXTURES / table.stem / file, expected)
+    for table in TABLES
+    for file, expected in tomllib.loads(table.read_text()).items()
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), CASES, ids=[f"{p.parent.name}/{p.name}" for p, _ in CASES]
+)
+def test_mail_is_read_as_its_table_says(
+    path: Path, expected: dict[str, Any], inbound: Callable[[bytes], Inbound]
+) -> None:
+    """Text, sender and attachments, or the error that staff see."""
+    assert expected == _reading(inbound(path.read_bytes()))
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.stem)
+def test_every_file_is_in_its_table(table: Path) -> None:
+    """No stored mail goes unjudged."""
+    files = {path.name for path in (FIXTURES / table.stem).iterdir()}
+
+    assert files == set(tomllib.loads(table.read_text()))
+
+
+def _reading(item: Inbound) -> dict[str, Any]:
+    """Return what is read from a mail in the form of the tables."""
+    try:
+        read = read_stored(item, OURS)
+    except PayloadError as error:
+        return {"error": error.code, "reason": str(error)}
+    if isinstance(read, Receipt):
+        return _receipt(read)
+    return _message(read)
+
+
+def _receipt(read: Receipt) -> dict[str, Any]:
+    return {"receipt": read.status.value, "code": read.code}
+
+
+def _message(read: Message) -> dict[str, Any]:
+    row: dict[str, Any] = {"sender": read.sender.value, "text": read.text}
+    if read.automatic:
+        row["automatic"] = True
+    if read.attachments:
+        row["attachments"] = [
+            f"{it.locator} {it.media_type} {it.size} {it.name}".strip()
+            for it in read.attachments
+        ]
+    return row
