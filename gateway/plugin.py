@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
@@ -81,6 +81,12 @@ class PluginState(Protocol):
 
     async def put(self, key: str, value: Any) -> None:
         """Store a JSON value; durable when it returns."""
+
+    async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return the JSON values of those ``keys`` that are stored."""
+
+    async def put_many(self, values: Mapping[str, Any]) -> None:
+        """Store JSON values, all or none; durable when it returns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

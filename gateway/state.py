@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -32,14 +34,31 @@ class StoredState:
 
     async def put(self, key: str, value: Any) -> None:
         """Store a JSON value; durable when it returns."""
-        row = {
-            "plugin": self._plugin,
-            "key": key,
-            "value": orjson.dumps(value).decode(),
-        }
+        await self.put_many({key: value})
+
+    async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return the JSON values of those ``keys`` that are stored."""
+        table = schema.plugin_state
+        statement = select(table.c.key, table.c.value).where(
+            table.c.plugin == self._plugin, table.c.key.in_(list(keys))
+        )
+        rows = await self._store.read(
+            lambda connection: connection.execute(statement).all()
+        )
+        return {row.key: orjson.loads(row.value) for row in rows}
+
+    async def put_many(self, values: Mapping[str, Any]) -> None:
+        """Store JSON values, all or none; durable when it returns."""
+        rows = [
+            {"plugin": self._plugin, "key": key, "value": orjson.dumps(value).decode()}
+            for key, value in values.items()
+        ]
+        # One order for all, so that two transactions never wait for each other.
+        rows.sort(key=itemgetter("key"))
 
         def work(connection: Connection) -> None:
-            connection.execute(_UPSERT[connection.dialect.name], row)
+            if rows:
+                connection.execute(_UPSERT[connection.dialect.name], rows)
 
         await self._store.run(work)
 

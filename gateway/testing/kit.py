@@ -7,7 +7,7 @@ whole gateway in process, on a database of its own, with the plugins you hand it
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -76,6 +76,14 @@ class MemoryState:
     async def put(self, key: str, value: Any) -> None:
         """Store a value."""
         self.values[key] = value
+
+    async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return the values of those ``keys`` that are stored."""
+        return {key: self.values[key] for key in keys if key in self.values}
+
+    async def put_many(self, values: Mapping[str, Any]) -> None:
+        """Store values."""
+        self.values.update(values)
 
 
 @dataclass(slots=True)

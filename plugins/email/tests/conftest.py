@@ -5,7 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +112,19 @@ class FakeState:
             message = "no database"
             raise StoreUnavailable(message)
         self.values[key] = json.dumps(value)
+
+    async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """Return the values of those ``keys`` that are kept."""
+        return {key: json.loads(self.values[key]) for key in keys if key in self.values}
+
+    async def put_many(self, values: Mapping[str, Any]) -> None:
+        """Keep the values."""
+        self.values |= {key: json.dumps(value) for key, value in values.items()}
+
+    @property
+    def cursors(self) -> list[Any]:
+        """Return how far each folder has been read."""
+        return [json.loads(v) for k, v in self.values.items() if k.startswith("imap:")]
 
 
 async def _until(condition: Callable[[], bool]) -> None:

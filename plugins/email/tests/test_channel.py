@@ -50,10 +50,9 @@ async def _receiving(channel: EmailChannel) -> AsyncIterator[asyncio.Task[None]]
             await task
 
 
-async def _uids(channel: EmailChannel, **changes: Any) -> list[int]:
+async def _uids(channel: EmailChannel, folder: str = "INBOX") -> list[int]:
     """Return what is in a folder of the server."""
-    config = channel.config.model_copy(update=changes)
-    async with open_mailbox(config) as mailbox:
+    async with open_mailbox(channel.config, folder) as mailbox:
         return await mailbox.uids_after(0)
 
 
@@ -79,8 +78,8 @@ async def test_another_account_is_another_mailbox(
     for account in (URP, "strade@comune.test"):
         await server.deliver(account, _mail(1))
         async with _receiving(channel(port=server.imap_port, username=account)):
-            await inbox.wait_for(len(state.values) + 1)
-            await until(lambda: len(state.values) == len(inbox.items))
+            await inbox.wait_for(len(state.cursors) + 1)
+            await until(lambda: len(state.cursors) == len(inbox.items))
 
     assert len(inbox.items) == 2
 
@@ -105,10 +104,10 @@ async def test_collected_mail_is_moved_after_it_is_stored(
     posta = channel(port=server.imap_port, done_folder="Fatto")
     await server.deliver(URP, _mail(1))
     async with _receiving(posta):
-        await until(lambda: bool(state.values))
+        await until(lambda: bool(state.cursors))
 
     assert await _uids(posta) == []
-    assert await _uids(posta, folder="Fatto") == [101]
+    assert await _uids(posta, "Fatto") == [101]
     assert len(inbox.originals) == 1
 
 
@@ -120,7 +119,7 @@ async def test_nothing_is_moved_before_it_is_stored(
     await server.deliver(URP, _mail(1))
     inbox.failures = 1
     with pytest.raises(StoreUnavailable):
-        await posta.receive()
+        await posta.followers[0].follow()
 
     assert await _uids(posta) == [101]
     async with _receiving(posta):
@@ -141,9 +140,9 @@ async def test_crash_between_store_and_move_gives_one_message(  # noqa: PLR0917 
     with monkeypatch.context() as patch:
         patch.setattr("gateway_email.imap.Mailbox.mark_done", _die)
         with pytest.raises(MailboxError, match="killed"):
-            await posta.receive()
+            await posta.followers[0].follow()
     async with _receiving(posta):
-        await until(lambda: bool(state.values))
+        await until(lambda: bool(state.cursors))
 
     assert inbox.calls == 2
     assert len(inbox.items) == 1
@@ -163,7 +162,7 @@ async def test_crash_between_move_and_cursor_gives_one_message(
     await server.deliver(URP, _mail(1))
     state.failures = 1
     with pytest.raises(StoreUnavailable):
-        await posta.receive()
+        await posta.followers[0].follow()
     await server.deliver(URP, _mail(2))
     async with _receiving(posta):
         await inbox.wait_for(2)
@@ -178,7 +177,7 @@ async def test_restart_begins_after_the_cursor(
     posta = channel(port=server.imap_port)
     await server.deliver(URP, _mail(1))
     async with _receiving(posta):
-        await until(lambda: bool(state.values))
+        await until(lambda: bool(state.cursors))
     await server.deliver(URP, _mail(2))
     async with _receiving(posta):
         await inbox.wait_for(2)
@@ -237,7 +236,7 @@ async def test_health_knows_the_last_sign_of_life(
     async with _receiving(posta):
         await until(lambda: posta.health().status is HealthStatus.OK)
 
-    assert posta.health().text == "last sign of life 0 s ago"
+    assert posta.health().text == "INBOX: last sign of life 0 s ago"
 
 
 @pytest.mark.parametrize(
@@ -245,7 +244,7 @@ async def test_health_knows_the_last_sign_of_life(
     [
         ({}, HealthStatus.OK, ""),
         ({"password": "falsa"}, HealthStatus.DOWN, "imap_login"),
-        ({"folder": "Niente"}, HealthStatus.DOWN, "imap_select"),
+        ({"folders": ["Niente"]}, HealthStatus.DOWN, "imap_select"),
         ({"security": "tls"}, HealthStatus.DOWN, "imap_broken: connect failed"),
         ({"port": 1}, HealthStatus.DOWN, "imap_broken: connect failed"),
     ],

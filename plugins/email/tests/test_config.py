@@ -64,3 +64,20 @@ def test_office_needs_an_address() -> None:
     """A connector without addresses is refused."""
     with pytest.raises(ValidationError, match="at least 1 item"):
         EmailConnectorConfig.model_validate({"to": []})
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"folders": []}, "at least 1"),
+        ({"folders": ["INBOX", "INBOX"]}, "named twice"),
+        ({"folders": ["IN\r\nBOX"]}, "pattern"),
+        ({"folders": ["INBOX", "Fatto"], "done_folder": "Fatto"}, "must not be one of"),
+        ({"folder": "INBOX"}, "Extra inputs"),
+    ],
+)
+def test_wrong_folders_name_the_fix(changes: dict[str, Any], complaint: str) -> None:
+    """Each is a mistake that would lose mail or do nothing."""
+    section = {"host": "localhost", "username": "urp", "password": "segreta"}
+    with pytest.raises(ValidationError, match=complaint):
+        EmailChannelConfig.model_validate({**section, **changes})

@@ -94,10 +94,10 @@ async def line(server: MailServer) -> AsyncIterator[Line]:
 
 
 async def _supervise(channel: EmailChannel, faults: list[str]) -> None:
-    """Start ``receive`` again whenever it fails, as the gateway does."""
+    """Follow again whenever it fails, as the channel does."""
     while True:
         try:
-            await channel.receive()
+            await channel.followers[0].follow()
         except MailboxError as error:
             faults.append(error.code)
             await asyncio.sleep(0.01)
@@ -151,10 +151,10 @@ async def test_black_hole_at_start_is_given_up(
     """A server that takes the connection and says nothing does not hang us."""
     line.is_hole = True
     with pytest.raises(MailboxError, match="imap_"):
-        await channel(port=line.port, timeout=0.2).receive()
+        await channel(port=line.port, timeout=0.2).followers[0].follow()
 
 
-@pytest.mark.parametrize("octets", [50, 400, 700, 1_000, 1_500, 2_000, 3_000])
+@pytest.mark.parametrize("octets", [50, 400, 700, 1_000, 1_200, 1_500, 2_000])
 async def test_cut_anywhere_loses_and_doubles_nothing(
     line: Line,
     server: MailServer,

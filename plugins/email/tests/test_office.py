@@ -106,8 +106,8 @@ async def _got(peer: Any, account: str, needle: str) -> EmailMessage:
         while True:
             await mailbox.select()
             for uid in await mailbox.uids_after(0):
-                raw = await mailbox.fetch(uid, 0)
-                mail = BytesParser(policy=policy.default).parsebytes(raw or b"")
+                raw = (await mailbox.fetch([uid], 0)).get(uid, b"")
+                mail = BytesParser(policy=policy.default).parsebytes(raw)
                 if needle in str(mail["Subject"]):
                     await mailbox.mark_done([uid])
                     return mail

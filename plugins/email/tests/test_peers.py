@@ -164,12 +164,11 @@ async def test_collected_mail_is_in_the_other_folder(
             start_tls=False,
         )
         await _find(inbox, needle)
-        await until(lambda: bool(state.values))
+        await until(lambda: bool(state.cursors))
 
-    async with open_mailbox(posta.config) as mailbox:
+    async with open_mailbox(posta.config, "INBOX") as mailbox:
         assert await mailbox.uids_after(0) == []
-    done = posta.config.model_copy(update={"folder": posta.config.done_folder})
-    async with open_mailbox(done) as mailbox:
+    async with open_mailbox(posta.config, str(posta.config.done_folder)) as mailbox:
         assert len(inbox.items) == len(await mailbox.uids_after(0))
 
 

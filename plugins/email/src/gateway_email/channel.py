@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,6 @@ from gateway.model import (
     Health,
     HealthStatus,
     Inbound,
-    Item,
     Message,
     Original,
     Outgoing,
@@ -27,25 +26,20 @@ from gateway.model import (
 from gateway.plugin import Context
 from gateway_email.config import EmailChannelConfig, EmailSettings, is_address
 from gateway_email.delivery import read_enclosures, send
-from gateway_email.imap import Mailbox, MailboxError, open_mailbox
+from gateway_email.following import Follower
+from gateway_email.imap import MailboxError, open_mailbox
 from gateway_email.isolation import Child
-from gateway_email.parse import part_content, sender_of
+from gateway_email.parse import part_content
 from gateway_email.reading import Ours, read_stored
 from gateway_email.render import render_outgoing
 from gateway_email.stationery import Stationery
 
-_BATCH = 50
-"""Mails that are marked as done together."""
-
 _CHUNK = 64 * 1024
+_WORSE = (HealthStatus.OK, HealthStatus.DEGRADED, HealthStatus.DOWN)
 
 
 class EmailChannel(Channel[EmailChannelConfig]):
-    """Collects mail by IMAP, answers by SMTP.
-
-    A mail is stored first, then marked on the server, then the cursor moves on; what
-    is interrupted in between is seen again under the same external id.
-    """
+    """Collects mail by IMAP, each folder on its own connection; answers by SMTP."""
 
     semantics = Semantics.BLIND
 
@@ -62,8 +56,9 @@ class EmailChannel(Channel[EmailChannelConfig]):
         """
         super().__init__(channel_id, config, context)
         self.child = child or Child()
-        self._seen_alive: float | None = None
-        self._too_large = 0
+        self.followers = [
+            Follower(channel_id, config, context, folder) for folder in config.folders
+        ]
 
     @property
     def settings(self) -> EmailSettings:
@@ -88,18 +83,10 @@ class EmailChannel(Channel[EmailChannelConfig]):
         return Line(name=domain, width=self.settings.domain_concurrency)
 
     async def receive(self) -> None:
-        """Collect what is there, then idle, again and again.
-
-        Raises:
-            MailboxError: the connection failed; the gateway starts this again.
-
-        """
-        async with open_mailbox(self.config) as mailbox:
-            await mailbox.make_done_folder()
-            known = (0, 0)
-            while True:
-                known = await self._collect_all(mailbox, known)
-                await mailbox.wait_for_news(self.config.idle_seconds)
+        """Follow every folder; one folder's fault does not stop the others."""
+        async with asyncio.TaskGroup() as group:
+            for follower in self.followers:
+                group.create_task(follower.run())
 
     def parse(self, inbound: Inbound) -> Message | Receipt:
         """Read a stored mail here and now; the gateway calls `read`.
@@ -177,87 +164,20 @@ class EmailChannel(Channel[EmailChannelConfig]):
         await self.child.close()
 
     async def check(self) -> Health:
-        """Log in and select the folder; change nothing."""
+        """Log in and select each folder; change nothing."""
         try:
-            async with open_mailbox(self.config):
-                return Health(status=HealthStatus.OK)
+            for follower in self.followers:
+                async with open_mailbox(self.config, follower.folder):
+                    pass
         except MailboxError as error:
             return Health(status=HealthStatus.DOWN, text=str(error))
+        return Health(status=HealthStatus.OK)
 
     def health(self) -> Health:
-        """Say how long ago the server last answered, and what it can't hand over."""
-        if self._seen_alive is None:
-            return Health(status=HealthStatus.DOWN, text="not connected yet")
-        age = self.context.clock.monotonic() - self._seen_alive
-        text = f"last sign of life {age:.0f} s ago"
-        if age > self.config.idle_seconds + 2 * self.config.timeout:
-            return Health(status=HealthStatus.DOWN, text=text)
-        if self._too_large:
-            text += f"; {self._too_large} mail(s) over max_bytes left in the folder"
-            return Health(status=HealthStatus.DEGRADED, text=text)
-        return Health(status=HealthStatus.OK, text=text)
+        """Say for each folder how long ago the server last answered, and what is amiss.
 
-    async def _collect_all(
-        self, mailbox: Mailbox, known: tuple[int, int]
-    ) -> tuple[int, int]:
-        """Collect until nothing has come in meanwhile; return the position reached."""
-        self._too_large = await mailbox.count_larger(self.config.max_bytes)
-        await mailbox.select()
-        while mailbox.position != known:
-            known = mailbox.position
-            await self._collect(mailbox)
-            await mailbox.select()
-        self._seen_alive = self.context.clock.monotonic()
-        return known
-
-    async def _collect(self, mailbox: Mailbox) -> None:
-        """Take in all mail above the cursor."""
-        uids = await mailbox.uids_after(await self._cursor(mailbox))
-        for start in range(0, len(uids), _BATCH):
-            await self._collect_batch(mailbox, uids[start : start + _BATCH])
-        self._too_large = await mailbox.count_larger(self.config.max_bytes)
-
-    async def _collect_batch(self, mailbox: Mailbox, uids: Sequence[int]) -> None:
-        """Store, then mark, then move the cursor: never in another order."""
-        sizes = await mailbox.sizes(uids)
-        small = [uid for uid in uids if sizes.get(uid, 0) <= self.config.max_bytes]
-        large = [uid for uid in uids if uid not in small]
-        done = [uid for uid in small if await self._store(mailbox, uid, sizes)]
-        if done:
-            await mailbox.mark_done(done)
-        if large:
-            await mailbox.flag(large)
-            self.context.log.warning(
-                "mail_too_large", channel=self.id, count=len(large)
-            )
-        state = {"uid_validity": mailbox.uid_validity, "uid": uids[-1]}
-        await self.context.state.put(self._cursor_key, state)
-
-    async def _store(self, mailbox: Mailbox, uid: int, sizes: dict[int, int]) -> bool:
-        """Store one mail; False if it is gone from the server."""
-        raw = await mailbox.fetch(uid, sizes.get(uid, 0))
-        if raw is None:
-            return False
-        external_id = f"{self._place}:{mailbox.uid_validity}:{uid}"
-        item = Item(external_id=external_id, sender=sender_of(raw))
-        await self.context.inbox.accept(self.id, raw, [item])
-        return True
-
-    @property
-    def _place(self) -> str:
-        """Name what a UIDVALIDITY is of: elsewhere the same numbers mean others."""
-        return f"{self.config.username}/{self.config.folder}"
-
-    @property
-    def _cursor_key(self) -> str:
-        return f"imap:{self.id}:{self._place}"
-
-    async def _cursor(self, mailbox: Mailbox) -> int:
-        """Return the last UID that is done; 0 if the server has renumbered."""
-        state = await self.context.state.get(self._cursor_key)
-        if state is None:
-            return 0
-        if state["uid_validity"] != mailbox.uid_validity:
-            self.context.log.warning("mailbox_renumbered", channel=self.id)
-            return 0
-        return int(state["uid"])
+        The channel is as well as the worst of its folders.
+        """
+        told = [follower.health() for follower in self.followers]
+        worst = max((each.status for each in told), key=_WORSE.index)
+        return Health(status=worst, text="; ".join(each.text for each in told))

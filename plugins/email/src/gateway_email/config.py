@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     FilePath,
     SecretStr,
+    field_validator,
     model_validator,
 )
 
@@ -68,6 +69,9 @@ Domain = Annotated[
 ]
 MailAddress = Annotated[str, AfterValidator(_address)]
 ReplyAddress = Annotated[MailAddress, AfterValidator(_reply_base)]
+
+
+FolderName = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class _Account(Section):
@@ -156,10 +160,12 @@ class EmailChannelConfig(_Account):
     security: Literal["tls", "none"] = "tls"
     """How the connection is protected; ``none`` is for a server on this machine."""
 
-    folder: Annotated[str, Field(min_length=1, pattern=r"^[\x20-\x7e]+$")] = "INBOX"
-    """Folder to collect from (ASCII)."""
+    folders: Annotated[tuple[FolderName, ...], Field(min_length=1, max_length=20)] = (
+        "INBOX",
+    )
+    """Folders to collect from, each on a connection of its own."""
 
-    done_folder: Annotated[str, Field(pattern=r"^[\x20-\x7e]+$")] | None = None
+    done_folder: FolderName | None = None
     """Folder to move collected mail to; without one it stays, flagged as seen."""
 
     idle_seconds: Annotated[float, Field(gt=0, le=1740)] = 240.0
@@ -172,6 +178,21 @@ class EmailChannelConfig(_Account):
     """Name by which your mail server signs ``Authentication-Results`` (RFC 8601);
     ``exchange-online`` for Microsoft 365. It must remove foreign fields of that name.
     Without it, offices are known by their From alone."""
+
+    @field_validator("folders")
+    @classmethod
+    def _check_twice(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(folders)) < len(folders):
+            message = "a folder is named twice"
+            raise ValueError(message)
+        return folders
+
+    @model_validator(mode="after")
+    def _check_done_folder(self) -> Self:
+        if self.done_folder in self.folders:
+            message = "done_folder must not be one of folders"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _check_password(self) -> Self:

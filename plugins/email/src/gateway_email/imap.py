@@ -10,11 +10,13 @@ overflows the stack, hence the batches.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn, TypeVar
 
 from aioimaplib import aioimaplib  # type: ignore[import-untyped]
+from imapclient import imap_utf7  # type: ignore[import-untyped]
 
 from gateway.connections import explain
 from gateway.errors import GatewayError
@@ -39,11 +41,15 @@ class MailboxError(GatewayError):
 class Mailbox:
     """One folder, selected on one connection; made by `open_mailbox`."""
 
-    def __init__(self, config: EmailChannelConfig) -> None:
-        """Prepare; the connection is opened by `connect`."""
+    def __init__(
+        self, config: EmailChannelConfig, folder: str, on_alive: Callable[[], None]
+    ) -> None:
+        """Prepare; ``on_alive`` is called whenever the server has answered."""
         self.uid_validity = 0
         self._uid_next = 0
         self._config = config
+        self._folder = folder
+        self._on_alive = on_alive
         self._lost = asyncio.get_running_loop().create_future()
         self._client: aioimaplib.IMAP4 | None = None
 
@@ -55,7 +61,10 @@ class Mailbox:
     async def connect(self) -> None:
         """Connect, log in and select the folder."""
         config = self._config
-        tls = config.tls_context() if config.security == "tls" else None
+        try:
+            tls = config.tls_context() if config.security == "tls" else None
+        except OSError as error:
+            raise MailboxError("imap_broken", f"cafile: {explain(error)}") from None
         self._client = client = aioimaplib.IMAP4(
             config.host,
             config.port,
@@ -74,7 +83,7 @@ class Mailbox:
         IDLE reports only what no earlier response did, and aioimaplib drops a report
         that comes with another command. After a SELECT nothing can be missed.
         """
-        folder = _quoted(self._config.folder)
+        folder = _quoted(self._folder)
         lines = await self._command("select", self._connected().select(folder))
         self.uid_validity = _response_code(lines, b"UIDVALIDITY")
         self._uid_next = _response_code(lines, b"UIDNEXT")
@@ -99,15 +108,20 @@ class Mailbox:
     async def sizes(self, uids: Sequence[int]) -> dict[int, int]:
         """Return the sizes of the mails that still exist, in octets."""
         lines = await self._uid("FETCH", uids, "(UID RFC822.SIZE)")
-        items = (_items(line) for line in lines if b"RFC822.SIZE" in line)
-        return {int(item[b"UID"]): int(item[b"RFC822.SIZE"]) for item in items}
+        found = ((_UID.search(line), _SIZE.search(line)) for line in lines)
+        return {int(uid[1]): int(size[1]) for uid, size in found if uid and size}
 
-    async def fetch(self, uid: int, size: int) -> bytes | None:
-        """Return the raw mail, unseen; None if it is gone."""
-        slack = size / _OCTETS_PER_SECOND
-        lines = await self._uid("FETCH", [uid], "(UID BODY.PEEK[])", slack=slack)
-        literals = [line for line in lines if isinstance(line, bytearray)]
-        return bytes(literals[0]) if literals else None
+    async def fetch(self, uids: Sequence[int], octets: int) -> dict[int, bytes]:
+        """Return the raw mails that still exist, unseen.
+
+        ``octets``: their size, for the deadline. Not more than some hundred lines at a
+        time: the library reads each one level deeper in the stack.
+        """
+        if not uids:
+            return {}
+        slack = octets / _OCTETS_PER_SECOND
+        lines = await self._uid("FETCH", uids, "(UID BODY.PEEK[])", slack=slack)
+        return _bodies(lines)
 
     async def mark_done(self, uids: Sequence[int]) -> None:
         """Move mails to the folder for what is done, or flag them as seen."""
@@ -133,11 +147,14 @@ class Mailbox:
     async def wait_for_news(self, seconds: float) -> None:
         """Idle until the server says anything or ``seconds`` have passed.
 
-        The caller looks for new UIDs afterwards in any case.
+        A server without IDLE (RFC 2177) is only left alone for so long. The caller
+        looks for new UIDs afterwards in any case.
         """
         client = self._connected()
         if not client.has_capability("IDLE"):
-            raise MailboxError("no_idle", "the server does not offer IDLE (RFC 2177)")
+            await asyncio.wait({self._lost}, timeout=seconds)
+            await self._command("noop", client.noop())
+            return
         idle = await self._run("idle", client.idle_start(timeout=seconds * 2))
         push = asyncio.ensure_future(client.wait_server_push(timeout=seconds))
         await asyncio.wait(
@@ -191,12 +208,14 @@ class Mailbox:
             )
             if not task.done():
                 self._give_up(step)
-            return task.result()
+            result = task.result()
         except (aioimaplib.AioImapException, OSError) as error:
             text = f"{step} failed: {explain(error)}"
             raise MailboxError("imap_broken", text) from None
         finally:
             task.cancel()
+        self._on_alive()
+        return result
 
     def _give_up(self, step: str) -> NoReturn:
         if self._lost.done():
@@ -215,14 +234,18 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def open_mailbox(config: EmailChannelConfig) -> AsyncIterator[Mailbox]:
-    """Connect, log in and select; hang up at the end.
+async def open_mailbox(
+    config: EmailChannelConfig,
+    folder: str = "INBOX",
+    on_alive: Callable[[], None] = lambda: None,
+) -> AsyncIterator[Mailbox]:
+    """Connect, log in and select ``folder``; hang up at the end.
 
     Raises:
         MailboxError: one of these steps failed.
 
     """
-    mailbox = Mailbox(config)
+    mailbox = Mailbox(config, folder, on_alive)
     try:
         await mailbox.connect()
         yield mailbox
@@ -235,27 +258,49 @@ async def _wait(future: asyncio.Future[_T]) -> _T:
 
 
 def _quoted(name: str) -> str:
-    """Return a mailbox name as a quoted string (RFC 3501 §4.3)."""
-    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    """Return a mailbox name as a quoted string in modified UTF-7 (RFC 3501 §5.1.3)."""
+    encoded = imap_utf7.encode(name).decode("ascii")
+    escaped = encoded.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def _response_code(lines: Sequence[bytes | bytearray], name: bytes) -> int:
     """Return the number in ``[NAME number]`` (RFC 3501 §7.1)."""
+    pattern = re.compile(rb"\[" + name + rb" (\d+)\]", re.IGNORECASE)
     for line in lines:
-        _, found, rest = bytes(line).partition(b"[" + name + b" ")
-        if found:
-            return int(rest.partition(b"]")[0])
+        if found := pattern.search(line):
+            return int(found[1])
     raise MailboxError("imap_select", f"the server names no {name.decode()}")
+
+
+_FETCHED = re.compile(rb"\d+ FETCH \(")
+_UID = re.compile(rb"\bUID (\d+)")
+_SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)")
+
+
+def _bodies(lines: Iterable[bytes | bytearray]) -> dict[int, bytes]:
+    """Return UID → body out of a FETCH response.
+
+    A body comes as a literal, or as ``NIL`` if it is gone. What comes with neither is
+    not about bodies: the server may tell of flags at any time (RFC 3501 §7.4.2).
+    """
+    bodies: dict[int, bytes] = {}
+    words, body = b"", None
+    for line in lines:
+        if isinstance(line, bytearray):
+            body = line
+            continue
+        words = line if _FETCHED.match(line) else words + line
+        uid = _UID.search(words)
+        if body is not None and uid:
+            bodies[int(uid[1])] = bytes(body)
+            words, body = b"", None
+        elif b'BODY[] "' in words:
+            raise MailboxError("imap_fetch", "the server sent a mail as a string")
+    return bodies
 
 
 def _numbers(line: bytes | bytearray) -> list[bytes]:
     """Return the numbers of a SEARCH response, none if it is other text."""
     words = bytes(line).split()
     return words if all(word.isdigit() for word in words) else []
-
-
-def _items(line: bytes | bytearray) -> dict[bytes, bytes]:
-    """Return the pairs of ``3 FETCH (UID 7 RFC822.SIZE 4321)``."""
-    words = bytes(line).partition(b"(")[2].rpartition(b")")[0].split()
-    return dict(zip(words[::2], words[1::2], strict=False))
