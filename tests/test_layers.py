@@ -21,6 +21,7 @@ PUBLIC = frozenset(
         "gateway.connections",
         "gateway.connector",
         "gateway.errors",
+        "gateway.failpoints",
         "gateway.model",
         "gateway.payload",
         "gateway.plugin",
