@@ -18,7 +18,8 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from gateway import audit, blocks, delivering, inbox, outbox
+from gateway import audit, awaited, blocks, delivering, inbox, outbox
+from gateway.alarms import Alarms
 from gateway.attachments import AttachmentStore
 from gateway.breaker import Breaker
 from gateway.cases import Numbering
@@ -284,6 +285,7 @@ class Gateway:
                 timeout=settings.outbox.lease_seconds / 2,
             )
         )
+        self._add_alarms()
         for channel_id, channel in self.channels.items():
             self._add_fetcher(channel_id, channel)
             target = delivering.to_channel(channel_id, channel, self._packing())
@@ -350,6 +352,22 @@ class Gateway:
             parked=lambda: min(courier.lines.waiting, PARKED),
         )
         self.crew.add(worker)
+
+    def _add_alarms(self) -> None:
+        alarms = Alarms(self.crew, self.metrics)
+        for queue, handle in (
+            (awaited.LATE, alarms.warn),
+            (awaited.MISSING, alarms.give_up),
+        ):
+            worker = Worker(
+                self.crew,
+                queue,
+                claim=awaited.claim,
+                handle=handle,
+                concurrency=self.settings.pipeline.concurrency,
+                timeout=self.settings.outbox.lease_seconds / 2,
+            )
+            self.crew.add(worker)
 
     def _add_mirror(self, channel_id: ChannelId, channel: Channel[Any]) -> None:
         settings = self.settings.outbox

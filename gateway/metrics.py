@@ -73,6 +73,12 @@ class Metrics:
             ["queue"],
             registry=self.registry,
         )
+        self.receipts = Gauge(
+            "gateway_receipts_overdue",
+            "Deliveries whose receipt is late, or missing for good",
+            ["state"],
+            registry=self.registry,
+        )
         self.commit_group = Histogram(
             "gateway_commit_group_units",
             "Units of work that shared a commit",

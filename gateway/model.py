@@ -424,12 +424,30 @@ class ReceiptStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What the other side has promised to say of a delivery, and by when.
+
+    Unless the last word has come ``within`` this time after the receipt's own, the
+    delivery becomes a dead letter; after ``warn_after`` without another receipt, the
+    operators are warned. ``recipients`` each get a word of their own (0: none follows;
+    None: as many as before).
+    """
+
+    within: timedelta
+    warn_after: timedelta | None = None
+    recipients: int | None = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
     """The other side's word on one of our deliveries.
 
     ``delivery_id`` is our own id, where the other side returns it; ``external_id`` the
     other side's id of what we sent. At least one of the two is set. A ``retryable``
-    failure is worth another attempt.
+    failure is worth another attempt. ``reference`` is one more id by which answers may
+    refer to the delivery. ``recipient`` is whom it is about, where a delivery has
+    several: it is delivered once all have it, and failed once one can't have it.
+    ``expects`` is what must follow.
     """
 
     status: ReceiptStatus
@@ -439,6 +457,9 @@ class Receipt:
     code: str = ""
     text: str = ""
     retryable: bool = False
+    reference: str = ""
+    recipient: str = ""
+    expects: Expectation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

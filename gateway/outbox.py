@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
-from gateway import audit, cases, identity, jobs, messages, rates, receipts
+from gateway import audit, awaited, cases, identity, jobs, messages, rates, receipts
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
 from gateway.model import (
     Address,
@@ -111,7 +111,7 @@ class Parcel:
 _MAYBE_SENT = {DeliveryState.SENDING, DeliveryState.UNKNOWN}
 _INSERT = Insertion(
     schema.delivery,
-    [column.name for column in schema.delivery.c if column.name != "external_id"],
+    [c.name for c in schema.delivery.c if c.name not in {"external_id", "awaits"}],
     only_new=True,
 )
 
@@ -374,6 +374,8 @@ def record_sent(connection: Connection, sent: Sequence[Sent]) -> list[None]:
     for case in filter(None, (_undecided(each.parcel) for each in sent)):
         cases.end_waiting(connection, case)
     receipts.store(connection, [(each.receipt, each.parcel.id) for each in sent])
+    for each in sent:
+        awaited.expect(connection, each.parcel.id, each.receipt)
     _event(connection, "delivery.sent", [each.parcel for each in sent])
     receipts.apply_early(
         connection,
@@ -527,13 +529,23 @@ def find_numbered(connection: Connection, numbers: Sequence[str]) -> Referred | 
 
 def find_referred(connection: Connection, references: Sequence[str]) -> Referred | None:
     """Return the delivery that the nearest known reference names."""
-    table = schema.delivery
-    rows = connection.execute(
-        select(table, schema.cases.c.conversation_id)
-        .outerjoin(schema.cases, schema.cases.c.id == table.c.case_id)
-        .where(table.c.external_id.in_(references))
-    ).all()
-    known = {row.external_id: row for row in rows}
+    table, receipt = schema.delivery, schema.receipt
+    columns = (table, schema.cases.c.conversation_id)
+    ours = select(*columns, table.c.external_id.label("named"))
+    theirs = select(*columns, receipt.c.reference.label("named")).join(
+        receipt, receipt.c.delivery_id == table.c.id
+    )
+    found = (
+        ours.where(table.c.external_id.in_(references)),
+        theirs.where(receipt.c.reference.in_(references)),
+    )
+    known = {
+        row.named: row
+        for statement in found
+        for row in connection.execute(
+            statement.outerjoin(schema.cases, schema.cases.c.id == table.c.case_id)
+        )
+    }
     for reference in references:
         if reference in known:
             row = known[reference]

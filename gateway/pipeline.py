@@ -85,7 +85,8 @@ def apply_claimed(
         jobs.bury(connection, burials)
     if known:
         jobs.finish(connection, [claim for claim, _ in known])
-        receipts.apply(connection, [receipt for _, receipt in known])
+        items = [claim.subject for claim, _ in known]
+        receipts.apply(connection, [receipt for _, receipt in known], items)
     return [None] * len(pairs)
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gateway import inbox, jobs
+from gateway import awaited, inbox, jobs
 from gateway.errors import StoreError, StoreFull
 from gateway.jobs import QueueDepth
 from gateway.model import Health, HealthStatus
@@ -48,7 +48,11 @@ class Monitor:
         plugins = await gateway.host.check_health()
         channels = {str(key): each.health() for key, each in gateway.channels.items()}
         targets = {key: each.state.value for key, each in gateway.breakers.items()}
-        healths = [loop, *plugins.values(), *channels.values()]
+        receipts = await self._receipts(depths)
+        overdue = Health(
+            status=HealthStatus.DEGRADED if any(receipts.values()) else HealthStatus.OK
+        )
+        healths = [loop, overdue, *plugins.values(), *channels.values()]
         return Readiness(
             ready=not reasons,
             status=_worst(healths, targets, ready=not reasons),
@@ -58,7 +62,18 @@ class Monitor:
             channels=_shown(channels),
             targets=targets,
             queues={queue: _depth(depth) for queue, depth in depths.items()},
+            receipts=receipts,
         )
+
+    async def _receipts(self, depths: Mapping[str, QueueDepth]) -> dict[str, int]:
+        """Count the deliveries whose receipt is late, and those that got none."""
+        missing = depths.get(awaited.MISSING)
+        late = depths.get(awaited.LATE)
+        if late is None or not late.open:
+            count = 0
+        else:
+            count = await self._gateway.store.read(awaited.count_late)
+        return {"late": count, "missing": missing.dead if missing else 0}
 
     def _require_room(self, reasons: list[str]) -> None:
         try:
@@ -76,8 +91,11 @@ class Monitor:
 
     async def refresh_metrics(self) -> None:
         """Bring the gauges up to date."""
-        for queue, depth in (await self._depths([])).items():
+        depths = await self._depths([])
+        for queue, depth in depths.items():
             self._gateway.metrics.set_queue(queue, depth)
+        for state, count in (await self._receipts(depths)).items():
+            self._gateway.metrics.receipts.labels(state).set(count)
         for target, breaker in self._gateway.breakers.items():
             is_open = breaker.state.value != "closed"
             self._gateway.metrics.breaker.labels(target).set(is_open)

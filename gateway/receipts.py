@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import zip_longest
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, false, func, insert, or_, select, update
 
-from gateway import audit, identity, jobs
+from gateway import audit, awaited, identity, jobs
 from gateway.jobs import NewJob
 from gateway.model import DeliveryState, Event, Receipt, ReceiptStatus
 from gateway.store import schema
@@ -50,8 +51,15 @@ def queue_of(target: str) -> str:
     return f"deliver:{target}"
 
 
-def store(connection: Connection, pairs: Sequence[tuple[Receipt, str | None]]) -> None:
-    """Keep receipts, each with the delivery that it is about, if we know which."""
+def store(
+    connection: Connection,
+    pairs: Sequence[tuple[Receipt, str | None]],
+    evidence: str | None = None,
+) -> None:
+    """Keep receipts, each with the delivery that it is about, if we know which.
+
+    ``evidence`` is the stored item that they were read from.
+    """
     rows = [
         {
             "id": identity.new_id(),
@@ -61,17 +69,27 @@ def store(connection: Connection, pairs: Sequence[tuple[Receipt, str | None]]) -
             "at": receipt.at,
             "code": receipt.code,
             "reason": receipt.text,
+            "inbox_id": evidence,
+            "recipient": receipt.recipient,
+            "reference": receipt.reference or None,
         }
         for receipt, delivery_id in pairs
     ]
     _INSERT.execute(connection, rows)
 
 
-def apply(connection: Connection, receipts: Sequence[Receipt]) -> list[None]:
-    """Record what the other side says, and draw the conclusions."""
-    for receipt in receipts:
+def apply(
+    connection: Connection,
+    receipts: Sequence[Receipt],
+    evidence: Sequence[str] = (),
+) -> list[None]:
+    """Record what the other side says, and draw the conclusions.
+
+    ``evidence`` names the stored item that each was read from.
+    """
+    for receipt, item in zip_longest(receipts, evidence):
         delivery_id = _find(connection, receipt)
-        store(connection, [(receipt, delivery_id)])
+        store(connection, [(receipt, delivery_id)], item)
         if delivery_id is not None:
             _advance(connection, delivery_id, receipt)
     return [None] * len(receipts)
@@ -143,7 +161,10 @@ def _advance(connection: Connection, delivery_id: str, receipt: Receipt) -> None
     row = connection.execute(
         select(table).where(table.c.id == delivery_id).with_for_update()
     ).one()
-    before, after = DeliveryState(row.state), STATE_OF[receipt.status]
+    before = DeliveryState(row.state)
+    if RANK[before] < RANK[DeliveryState.FAILED]:
+        awaited.expect(connection, delivery_id, receipt)
+    after = _after(connection, row, receipt)
     if RANK[after] <= RANK[before] or _is_outdated(connection, receipt):
         return
     connection.execute(
@@ -153,6 +174,8 @@ def _advance(connection: Connection, delivery_id: str, receipt: Receipt) -> None
     )
     if RANK[before] == 0:
         jobs.cancel(connection, delivery_id)
+    if RANK[after] >= RANK[DeliveryState.FAILED]:
+        awaited.end(connection, delivery_id)
     audit.record(
         connection,
         Event(
@@ -164,6 +187,25 @@ def _advance(connection: Connection, delivery_id: str, receipt: Receipt) -> None
     )
     if after is DeliveryState.FAILED:
         _failed(connection, row, code, again=receipt.retryable)
+
+
+def _after(connection: Connection, row: Row[Any], receipt: Receipt) -> DeliveryState:
+    """Return where a receipt puts a delivery, which may have several recipients."""
+    after, expects = STATE_OF[receipt.status], receipt.expects
+    if after is DeliveryState.FAILED or not (receipt.recipient or expects):
+        return after
+    told = expects.recipients if expects else None
+    awaits = row.awaits if told is None else told
+    table = schema.receipt
+    delivered = connection.execute(
+        select(func.count(table.c.recipient.distinct())).where(
+            table.c.delivery_id == row.id,
+            table.c.status == ReceiptStatus.DELIVERED.value,
+        )
+    ).scalar_one()
+    if delivered and delivered >= awaits:
+        return DeliveryState.DELIVERED
+    return DeliveryState.SENT if after is DeliveryState.DELIVERED else after
 
 
 def _failed(connection: Connection, row: Row[Any], code: str, *, again: bool) -> None:

@@ -27,6 +27,7 @@ def find(
     channels = {channel for channel, _ in names}
     ids = {external_id for _, external_id in names}
     inbox, message, delivery = schema.inbox, schema.message, schema.delivery
+    receipt = schema.receipt
     place = (message.c.channel, message.c.conversation_id, message.c.case_id)
     theirs = (
         select(inbox.c.external_id, *place)
@@ -38,11 +39,17 @@ def find(
         .join(message, message.c.id == delivery.c.message_id)
         .where(delivery.c.external_id.in_(ids))
     )
+    renamed = (
+        select(receipt.c.reference.label("external_id"), *place)
+        .join(delivery, delivery.c.id == receipt.c.delivery_id)
+        .join(message, message.c.id == delivery.c.message_id)
+        .where(receipt.c.reference.in_(ids))
+    )
     return {
         (row.channel, row.external_id): Place(
             conversation_id=row.conversation_id, case_id=row.case_id
         )
-        for statement in (ours, theirs)
+        for statement in (renamed, ours, theirs)
         for row in connection.execute(statement)
     }
 

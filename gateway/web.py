@@ -41,6 +41,7 @@ class Readiness:
     channels: dict[str, dict[str, str]] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)
     queues: dict[str, dict[str, float]] = field(default_factory=dict)
+    receipts: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

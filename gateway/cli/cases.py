@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +21,9 @@ from gateway.cli.output import (
 from gateway.model import CaseStatus
 from gateway.store import schema
 
-app = typer.Typer(no_args_is_help=True, help="Cases: list, show.")
+app = typer.Typer(no_args_is_help=True, help="Cases: list, show, receipts.")
+
+Number = Annotated[str, typer.Argument(help="Case number, e.g. URP-2026-000001.")]
 
 
 @app.command("list")
@@ -48,22 +52,37 @@ def list_(
 
 @app.command("show")
 def show_(
-    number: Annotated[str, typer.Argument(help="Case number, e.g. URP-2026-000001.")],
+    number: Number,
     config: ConfigOption = DEFAULT_CONFIG,
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a case with its messages and deliveries."""
+    """Show a case with its messages, its deliveries and the receipts for them."""
     row = read(config, lambda c: _case(c, number))
     if as_json:
         show_one(row, as_json=True)
         return
-    messages, deliveries = row.pop("messages"), row.pop("deliveries")
+    lists = {name: row.pop(name) for name in ("messages", "deliveries", "receipts")}
     show_one(row, as_json=False)
-    typer.echo()
-    show(messages, as_json=False, empty="no messages")
-    typer.echo()
-    show(deliveries, as_json=False, empty="no deliveries")
+    for name, part in lists.items():
+        typer.echo()
+        show(part, as_json=False, empty=f"no {name}")
+
+
+@app.command()
+def receipts(
+    number: Number,
+    folder: Annotated[Path, typer.Argument(help="Folder to write to; it is made.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Write the originals of a case's receipts to files, byte for byte: evidence."""
+    found = read(config, lambda c: _evidence(c, number))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, body in found.items():
+        (folder / name).write_bytes(body)
+        typer.echo(folder / name)
+    if not found:
+        typer.echo("no receipts with an original")
 
 
 def _case(connection: Connection, number: str) -> dict[str, Any]:
@@ -75,6 +94,7 @@ def _case(connection: Connection, number: str) -> dict[str, Any]:
         **row,
         "messages": _messages(connection, row["id"]),
         "deliveries": _deliveries(connection, row["id"]),
+        "receipts": _receipts(connection, row["id"]),
     }
 
 
@@ -98,3 +118,38 @@ def _deliveries(connection: Connection, case_id: str) -> list[dict[str, Any]]:
         .order_by(table.c.id)
     )
     return rows(connection, statement)
+
+
+def _receipts(connection: Connection, case_id: str) -> list[dict[str, Any]]:
+    table, delivery = schema.receipt, schema.delivery
+    columns = ("at", "status", "code", "recipient", "reason", "delivery_id", "inbox_id")
+    statement = (
+        select(*(table.c[name] for name in columns))
+        .join(delivery, delivery.c.id == table.c.delivery_id)
+        .where(delivery.c.case_id == case_id)
+        .order_by(table.c.at, table.c.id)
+    )
+    return rows(connection, statement)
+
+
+def _evidence(connection: Connection, number: str) -> dict[str, bytes]:
+    """Return the originals of a case's receipts, by the name of their file."""
+    inbox, original = schema.inbox, schema.original
+    found = {}
+    for each in _case(connection, number)["receipts"]:
+        if each["inbox_id"] is None:
+            continue
+        body: bytes = connection.execute(
+            select(original.c.body)
+            .join(inbox, inbox.c.original_id == original.c.id)
+            .where(inbox.c.id == each["inbox_id"])
+        ).scalar_one()
+        found[_file_name(each, body)] = body
+    return found
+
+
+def _file_name(receipt: dict[str, Any], body: bytes) -> str:
+    """Name the file of a receipt so that a list of them is in order."""
+    word = re.sub(r"[^a-z0-9.-]+", "-", (receipt["code"] or receipt["status"]).lower())
+    ending = "json" if body.lstrip()[:1] in (b"{", b"[") else "eml"
+    return f"{receipt['at']:%Y%m%dT%H%M%SZ}-{word}-{receipt['inbox_id']}.{ending}"

@@ -23,10 +23,11 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.engine import Dialect
 
-REVISION = "0003"
+REVISION = "0004"
 """The Alembic revision this code needs; a test holds it against the migrations."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -303,6 +304,8 @@ delivery = Table(
     Column("state", Text, nullable=False),
     Column("external_id", Text),
     Column("code", Text, nullable=False),
+    # How many recipients get a receipt of their own.
+    Column("awaits", Integer, nullable=False, server_default=text("1")),
     Column("created_at", Moment, nullable=False),
     UniqueConstraint("message_id", "target", "purpose"),
 )
@@ -318,6 +321,17 @@ receipt = Table(
     Column("at", Moment, nullable=False),
     Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    # The stored item that it was read from: its original is evidence.
+    Column("inbox_id", Text),
+    Column("recipient", Text, nullable=False, server_default=text("''")),
+    # Another id by which answers refer to the delivery.
+    Column("reference", Text),
+)
+Index(
+    "ix_receipt_reference",
+    receipt.c.reference,
+    sqlite_where=receipt.c.reference.is_not(None),
+    postgresql_where=receipt.c.reference.is_not(None),
 )
 
 plugin_state = Table(

@@ -166,6 +166,9 @@ async def test_case_is_shown_with_all_that_belongs_to_it(town: Town):
     assert {"service:strade", "channel:probe"} == {
         delivery["target"] for delivery in shown["deliveries"]
     }
+    assert {"sent"} == {receipt["status"] for receipt in shown["receipts"]}
+    words = ("cases", "receipts", case["number"], str(town.folder / "evidence"))
+    assert "no receipts with an original\n" == await town.command(*words)
     assert case["number"] in await town.command("cases", "show", case["number"])
     table = await town.command("cases", "list")
     assert all(case[name] in table for name in ("number", "id"))

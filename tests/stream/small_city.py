@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from gateway.model import (
     Attachment,
     DeliveryId,
     Enclosure,
+    Expectation,
     Handover,
     Inbound,
     Item,
@@ -95,11 +97,22 @@ class Outside:
     slow: asyncio.Event | None = None
     blocked: list[tuple[str, str, bool]] = field(default_factory=list)
     block_answers: list[str | Exception] = field(default_factory=list)
+    expects: Expectation | None = None
 
 
 def in_hundreds(text: str) -> list[str]:
     """Cut a long text into messages of a hundred characters."""
     return [text[n : n + 100] for n in range(0, len(text), 100)]
+
+
+def _expected(said: Payload) -> Expectation | None:
+    """Return what a receipt says must follow: within how many ms, for how many."""
+    if not said.has("within"):
+        return None
+    return Expectation(
+        within=timedelta(milliseconds=said.integer("within")),
+        recipients=said.integer("recipients"),
+    )
 
 
 def city_plugin(outside: Outside) -> Plugin[NoConfig]:
@@ -125,6 +138,9 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                     delivery_id=DeliveryId(said.text_or("ours")) or None,
                     code=said.text_or("code"),
                     retryable=said.flag("retryable"),
+                    recipient=said.text_or("recipient"),
+                    reference=said.text_or("reference"),
+                    expects=_expected(said),
                 )
             return Message(
                 id=MessageId(inbound.id),
@@ -167,6 +183,7 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                 status=ReceiptStatus.SENT,
                 at=self.context.clock.now(),
                 external_id=external_id,
+                expects=outside.expects,
             )
 
         async def fetch(
