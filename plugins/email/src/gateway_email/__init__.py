@@ -1,21 +1,28 @@
 """E-mail for municipal-gateway: citizens' and offices' mail in and out.
 
 In by IMAP with IDLE (`EmailChannel`), out by SMTP (`EmailChannel.send` to citizens,
-`EmailConnector` to offices).
+`EmailConnector` to offices). Registered mail (PEC) the same way: `PecChannel` and
+`PecConnector`.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from gateway.channel import ChannelType
 from gateway.connector import ConnectorType
-from gateway.model import Manners
-from gateway.plugin import Plugin, hookimpl
+from gateway.errors import ConfigError, Problem
+from gateway.model import ChannelId, Manners, ServiceId
+from gateway.plugin import Context, Plugin, hookimpl
 from gateway_email.channel import EmailChannel
 from gateway_email.config import EmailChannelConfig, EmailConnectorConfig, EmailSettings
 from gateway_email.connector import EmailConnector
 from gateway_email.isolation import Child
+from gateway_email.pec.account import Account
+from gateway_email.pec.channel import PecChannel
+from gateway_email.pec.config import PecChannelConfig, PecConnectorConfig
+from gateway_email.pec.connector import PecConnector
 
 __all__ = [
     "EmailChannel",
@@ -24,24 +31,62 @@ __all__ = [
     "EmailConnectorConfig",
     "EmailPlugin",
     "EmailSettings",
+    "PecChannel",
+    "PecChannelConfig",
+    "PecConnector",
+    "PecConnectorConfig",
 ]
 
 
 class EmailPlugin(Plugin[EmailSettings]):
-    """Offers the channel and the connector of type ``email``."""
+    """Offers channels and connectors of the types ``email`` and ``pec``."""
 
     def __init__(self) -> None:
-        """Have one set of child processes for all mailboxes."""
+        """Have one set of child processes for all mailboxes, and no PEC mailbox yet.
+
+        Channels make them known; the gateway makes these before connectors.
+        """
         self._child = Child()
+        self._accounts: dict[ChannelId, Account] = {}
 
     @hookimpl
     def register_channels(self) -> list[ChannelType]:
-        """Offer the mailbox that citizens and offices write to."""
+        """Offer the mailboxes that citizens and offices write to."""
         manners = Manners(daily_notice=True)
         factory = partial(EmailChannel, child=self._child)
-        return [ChannelType("email", EmailChannelConfig, factory, manners)]
+        return [
+            ChannelType("email", EmailChannelConfig, factory, manners),
+            ChannelType("pec", PecChannelConfig, self._open_pec, manners),
+        ]
 
     @hookimpl
     def register_connectors(self) -> list[ConnectorType]:
-        """Offer delivery to an office by mail."""
-        return [ConnectorType("email", EmailConnectorConfig, EmailConnector)]
+        """Offer delivery to an office by mail, ordinary or registered."""
+        return [
+            ConnectorType("email", EmailConnectorConfig, EmailConnector),
+            ConnectorType("pec", PecConnectorConfig, self._write_pec),
+        ]
+
+    def _open_pec(
+        self, channel_id: ChannelId, config: PecChannelConfig, context: Context[Any]
+    ) -> PecChannel:
+        """Make the channel of a PEC mailbox, from which connectors may write."""
+        channel = PecChannel(channel_id, config, context, child=self._child)
+        self._accounts[channel_id] = channel.account
+        return channel
+
+    def _write_pec(
+        self, service: ServiceId, config: PecConnectorConfig, context: Context[Any]
+    ) -> PecConnector:
+        """Make a connector that writes from the mailbox of a channel."""
+        account = self._accounts.get(config.channel)
+        if account is None:
+            problem = Problem(
+                file="configuration",
+                line=None,
+                key=f"services.{service}.connectors.channel",
+                found=f"{config.channel}, which is no channel of type pec",
+                allowed=f"one of: {', '.join(sorted(self._accounts)) or '(none)'}",
+            )
+            raise ConfigError((problem,))
+        return PecConnector(service, config, context, account)

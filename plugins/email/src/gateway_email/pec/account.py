@@ -1,0 +1,80 @@
+"""What channel and connector share: writing from a PEC mailbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from email.message import EmailMessage
+
+from gateway.clock import Clock
+from gateway.model import Address, DeliveryId, Receipt
+from gateway_email.config import EmailSettings
+from gateway_email.delivery import send
+from gateway_email.pec import receipts
+from gateway_email.pec.config import PecChannelConfig
+
+SCHEME = "pec"
+"""Of addresses that a provider certifies; anybody can write ``mailto:`` into From."""
+
+
+def pec(address: str) -> Address:
+    """Return an address in the form by which people are recognised."""
+    return Address(SCHEME, address.lower())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A PEC mailbox as one writes from it; ``settings`` as for ordinary mail."""
+
+    config: PecChannelConfig
+    settings: EmailSettings
+
+    @classmethod
+    def of(cls, config: PecChannelConfig, plugin: EmailSettings) -> Account:
+        """Return the account of a mailbox; ids and tokens are the plugin's."""
+        settings = plugin.model_copy(
+            update={
+                **config.smtp.model_dump(),
+                "username": config.username,
+                "password": config.password,
+                "cafile": config.cafile,
+                "timeout": config.timeout,
+                "sender": config.address,
+                "sender_name": config.sender_name or plugin.sender_name,
+                "reply_to": config.address,
+                "max_bytes": config.attachment_bytes,
+            }
+        )
+        return cls(config=config, settings=settings)
+
+    def owns(self, address: str) -> bool:
+        """Tell whether an address is this mailbox's."""
+        ours = (self.config.address, *self.config.aliases)
+        return address.lower() in {each.lower() for each in ours}
+
+    async def send(
+        self,
+        mail: EmailMessage,
+        recipients: Sequence[str],
+        *,
+        delivery_id: DeliveryId,
+        clock: Clock,
+    ) -> Receipt:
+        """Hand a mail to the provider; its receipts will follow.
+
+        Raises:
+            DeliveryError: it was not taken, or whether it was is unknown.
+
+        """
+        # A provider lets nothing but the account itself stand in From, and many
+        # refuse plus-addresses: answers are told by the id that the provider gives.
+        del mail["Reply-To"]
+        mail["X-TipoRicevuta"] = self.config.receipt
+        receipt = await send(
+            mail,
+            recipients,
+            delivery_id=delivery_id,
+            settings=self.settings,
+            clock=clock,
+        )
+        return replace(receipt, expects=receipts.on_sending(len(recipients)))
