@@ -167,6 +167,7 @@ class PecChannel(EmailChannel):
             external_id=data.message_id or message.external_id,
             sender=pec(data.sender),
             sent_at=data.at,
+            authentic=True,
             flags=(*message.flags, CERTIFIED),
         )
 
@@ -176,6 +177,7 @@ class PecChannel(EmailChannel):
         return replace(
             message,
             automatic=message.automatic or self.account.owns(message.sender.value),
+            authentic=False,
             flags=(*message.flags, flag),
         )
 

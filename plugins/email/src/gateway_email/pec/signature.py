@@ -87,13 +87,11 @@ def verify(
         status, moment = _status(signed, policy, received_at)
     except _BROKEN:
         raise Untrusted(Doubt.BROKEN) from None
-    _judge(status)
     try:
         addresses, valid = _addresses(status.signing_cert), _is_valid(status, moment)
     except _BROKEN:
         raise Untrusted(Doubt.BROKEN) from None
-    if not valid:
-        raise Untrusted(Doubt.EXPIRED)
+    _judge(status, valid=valid)
     sender = sender.lower()
     if not sender.startswith(SIGNER) or sender not in addresses:
         raise Untrusted(Doubt.IMPOSTOR)
@@ -126,9 +124,11 @@ def _moment(claimed: datetime | None, received_at: datetime) -> datetime:
     return claimed
 
 
-def _judge(status: Any) -> None:
+def _judge(status: Any, *, valid: bool) -> None:
     if not status.intact:
         raise Untrusted(Doubt.ALTERED)
+    if not valid:
+        raise Untrusted(Doubt.EXPIRED)
     problem = status.trust_problem_indic
     if problem is not None:
         raise Untrusted(_DOUBTS.get(problem.name, Doubt.UNKNOWN))
@@ -142,8 +142,6 @@ _DOUBTS = {
     "CHAIN_CONSTRAINTS_FAILURE": Doubt.UNFIT,
     "CRYPTO_CONSTRAINTS_FAILURE": Doubt.WEAK,
     "CRYPTO_CONSTRAINTS_FAILURE_NO_POE": Doubt.WEAK,
-    "OUT_OF_BOUNDS_NO_POE": Doubt.EXPIRED,
-    "OUT_OF_BOUNDS_NOT_REVOKED": Doubt.EXPIRED,
 }
 
 
