@@ -119,7 +119,11 @@ def postgresql(postgresql_port: int) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailServer:
-    """Dovecot and Postfix for comune.test: urp, strade, rifiuti, cittadino."""
+    """Dovecot and Postfix for comune.test: urp, strade, rifiuti, cittadino.
+
+    What is submitted to ``pec_submission_port`` is handed to ``pec_provider_port``,
+    where a test has to listen.
+    """
 
     host: str
     imap_starttls_port: int
@@ -127,6 +131,8 @@ class MailServer:
     submission_port: int
     submission_tls_port: int
     smtp_port: int
+    pec_submission_port: int
+    pec_provider_port: int
     cafile: Path
     users: tuple[str, ...] = tuple(
         f"{name}@comune.test" for name in ("urp", "strade", "rifiuti", "cittadino")
@@ -143,7 +149,7 @@ def mail_server(
         _missing(request.config, "Dovecot and Postfix", "not installed")
     if os.geteuid() != 0:
         _missing(request.config, "Dovecot and Postfix", "Postfix needs root")
-    folder, port = peers_folder / "mail", free_port(7)
+    folder, port = peers_folder / "mail", free_port(9)
     with _started("mail.sh", folder, port):
         yield MailServer(
             host="localhost",
@@ -152,6 +158,8 @@ def mail_server(
             submission_port=port + 2,
             submission_tls_port=port + 3,
             smtp_port=port + 4,
+            pec_submission_port=port + 7,
+            pec_provider_port=port + 8,
             cafile=folder / "tls" / "cert.pem",
         )
 

@@ -16,7 +16,7 @@ from typing import Any
 import aiohttp
 import structlog
 
-from gateway.app import Gateway
+from gateway.app import Gateway, Parts
 from gateway.config import Document, NoConfig, Section, load
 from gateway.errors import AttachmentError
 from gateway.host import PluginHost
@@ -158,9 +158,14 @@ def make_context(
 
 @contextlib.asynccontextmanager
 async def running(
-    toml: str, folder: Path, plugins: Mapping[str, Plugin[Any]]
+    toml: str,
+    folder: Path,
+    plugins: Mapping[str, Plugin[Any]],
+    parts: Parts | None = None,
 ) -> AsyncIterator[Gateway]:
     """Run a gateway configured by ``toml`` with the plugin instances given.
+
+    ``parts`` may bring another clock.
 
     Its files go into ``folder``; set ``[web] port = 0`` for a free port, and read it
     from ``gateway.port``.
@@ -173,5 +178,5 @@ async def running(
         host.register(name, plugin)
     settings = load(document, kinds_of(host))
     host.known_services = frozenset(settings.services)
-    async with Gateway(settings, host).running() as gateway:
+    async with Gateway(settings, host, parts).running() as gateway:
         yield gateway

@@ -3,9 +3,11 @@
 # cities (posta and ufficio at uno.test and due.test), and a domain whose mail bounces
 # after it was taken (nessuno.test: sent to itself, refused). dopo@comune.test is put off
 # for ever (450), whoever else has no mailbox is refused (550).
+# Any mailbox of pec-uno.test and pec-due.test, whose mail is registered mail.
 # usage: scripts/peers/mail.sh start DIR BASE_PORT | stop DIR
 # Ports from BASE_PORT: +0 IMAP (STARTTLS), +1 IMAP (TLS), +2 submission (STARTTLS, auth),
-# +3 submission (TLS, auth), +4 plain SMTP as an MX, +5 LMTP and +6 SASL (internal).
+# +3 submission (TLS, auth), +4 plain SMTP as an MX, +5 LMTP and +6 SASL (internal),
+# +7 submission of registered mail (TLS, auth), which is handed to a provider on +8.
 # Postfix's master needs root; Dovecot runs as nobody. Passwords: segreta.
 set -eu
 
@@ -27,6 +29,7 @@ fi
 port=$3
 imap=$port imaps=$((port + 1)) submission=$((port + 2)) submissions=$((port + 3))
 smtp=$((port + 4)) lmtp=$((port + 5)) sasl=$((port + 6))
+pec=$((port + 7)) provider=$((port + 8))
 
 mkdir -p "$dir/dovecot/run" "$dir/mail" "$dir/tls" "$dir/postfix/etc" "$dir/postfix/queue" "$dir/postfix/data"
 chmod 755 "$dir"
@@ -65,6 +68,11 @@ lmtp_save_to_detail_mailbox = no
 passdb {
   driver = passwd-file
   args = $dir/dovecot/users
+}
+passdb {
+  driver = static
+  args = password=segreta
+  username_filter = *@pec-uno.test *@pec-due.test
 }
 userdb {
   driver = static
@@ -120,9 +128,9 @@ myhostname = localhost
 mydestination =
 mynetworks = 127.0.0.1/32
 recipient_delimiter = +
-virtual_mailbox_domains = comune.test, uno.test, due.test
+virtual_mailbox_domains = comune.test, uno.test, due.test, pec-uno.test, pec-due.test
 transport_maps = inline:{nessuno.test=smtp:[127.0.0.1]:$smtp}
-virtual_mailbox_maps = inline:{urp@comune.test=1,strade@comune.test=1,rifiuti@comune.test=1,cittadino@comune.test=1,posta@uno.test=1,posta@due.test=1,ufficio@uno.test=1,ufficio@due.test=1}
+virtual_mailbox_maps = inline:{urp@comune.test=1,strade@comune.test=1,rifiuti@comune.test=1,cittadino@comune.test=1,posta@uno.test=1,posta@due.test=1,ufficio@uno.test=1,ufficio@due.test=1}, regexp:$etc/pec
 virtual_transport = lmtp:inet:127.0.0.1:$lmtp
 lmtp_tls_security_level = none
 alias_maps =
@@ -140,7 +148,12 @@ vouched = check_sasl_access inline:{ {ufficio@uno.test = PREPEND Authentication-
 smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 smtpd_recipient_restrictions = check_recipient_access inline:{{dopo@comune.test = 450 4.7.1 come back later}}, reject_unlisted_recipient
 message_size_limit = 31457280
+# A provider of registered mail comes and goes with the test that is one.
+minimal_backoff_time = 1s
+maximal_backoff_time = 2s
+queue_run_delay = 1s
 C
+echo '/@pec-(uno|due)\.test$/ 1' >"$etc/pec"
 cat >"$etc/master.cf" <<C
 $smtp inet n - n - - smtpd
 $submission inet n - n - - smtpd
@@ -148,9 +161,11 @@ $submission inet n - n - - smtpd
 $submissions inet n - n - - smtpd
   -o smtpd_data_restrictions=\$vouched
   -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes -o smtpd_client_restrictions=permit_sasl_authenticated,reject
+$pec inet n - n - - smtpd
+  -o smtpd_tls_wrappermode=yes -o smtpd_sasl_auth_enable=yes -o smtpd_client_restrictions=permit_sasl_authenticated,reject -o content_filter=smtp:[127.0.0.1]:$provider
 pickup    unix  n - n 60 1 pickup
 cleanup   unix  n - n - 0 cleanup
-qmgr      unix  n - n 300 1 qmgr
+qmgr      unix  n - n 1 1 qmgr
 tlsmgr    unix  - - n 1000? 1 tlsmgr
 rewrite   unix  - - n - - trivial-rewrite
 bounce    unix  - - n - 0 bounce
