@@ -45,7 +45,10 @@ def subject_of(delivery_id: str) -> str:
 
 
 def expect(connection: Connection, delivery_id: str, receipt: Receipt) -> None:
-    """Watch for what ``receipt`` promises, instead of what an earlier one did."""
+    """Watch for what ``receipt`` promises, instead of what an earlier one did.
+
+    One that comes after a later one's word only tells how many recipients there are.
+    """
     expects = receipt.expects
     if expects is None:
         return
@@ -55,9 +58,22 @@ def expect(connection: Connection, delivery_id: str, receipt: Receipt) -> None:
             .where(schema.delivery.c.id == delivery_id)
             .values(awaits=expects.recipients)
         )
+    if expects.recipients != 0 and _is_outdated(connection, delivery_id, receipt):
+        return
     end(connection, delivery_id)
     if expects.recipients != 0:
         jobs.enqueue(connection, _watches(delivery_id, receipt, expects))
+
+
+def _is_outdated(connection: Connection, delivery_id: str, receipt: Receipt) -> bool:
+    table = schema.receipt
+    # Of what was received only: our own clock is another.
+    later = select(table.c.id).where(
+        table.c.delivery_id == delivery_id,
+        table.c.inbox_id.is_not(None),
+        table.c.at > receipt.at,
+    )
+    return connection.execute(later).first() is not None
 
 
 def _watches(delivery_id: str, receipt: Receipt, expects: Expectation) -> list[NewJob]:

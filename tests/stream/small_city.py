@@ -133,7 +133,8 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
             if inbound.kind is ItemKind.RECEIPT:
                 return Receipt(
                     status=ReceiptStatus(said.text("status")),
-                    at=inbound.original.received_at,
+                    at=inbound.original.received_at
+                    - timedelta(days=said.flag("earlier")),
                     external_id=said.text("of"),
                     delivery_id=DeliveryId(said.text_or("ours")) or None,
                     code=said.text_or("code"),

@@ -88,6 +88,23 @@ async def test_a_receipt_replaces_what_was_promised(tmp_path, url):
         assert ["sent"] == await _states(city)
 
 
+async def test_receipts_that_overtake_each_other(tmp_path, url):
+    """What is older than the last word does not bring its own promise back."""
+    outside = Outside(expects=Expectation(within=LONG, warn_after=LONG))
+    async with small_city(tmp_path, url=url, outside=outside) as city:
+        delivery = await _sent(city)
+        await city.report("sent", "", ours=delivery, within=9_000_000, recipients=1)
+        await city.settle(waiting=1)
+        (promised,) = await city.rows(schema.job)
+        await city.report(
+            "sent", "", ours=delivery, within=1, recipients=2, earlier=True
+        )
+        while 2 not in [row.awaits for row in await city.rows(schema.delivery)]:
+            pass
+
+        assert promised in await city.rows(schema.job)
+
+
 async def test_nothing_is_awaited_from_ordinary_mailboxes(tmp_path, url):
     """Where no recipient gives a further word, nobody waits for one."""
     outside = Outside(expects=Expectation(within=LONG))

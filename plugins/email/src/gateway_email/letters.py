@@ -14,7 +14,12 @@ from gateway_email.headers import clean
 from gateway_email.texts import Texts
 
 _ROME = ZoneInfo("Europe/Rome")
-_CHANNELS = {"mailto": texts.MAIL, "tel": texts.TELEPHONE, "whatsapp": "WhatsApp"}
+_CHANNELS = {
+    "mailto": texts.MAIL,
+    "pec": texts.REGISTERED_MAIL,
+    "tel": texts.TELEPHONE,
+    "whatsapp": "WhatsApp",
+}
 _AMENDED = {
     Amendment.EDIT: texts.NOW_SAYS,
     Amendment.REVOCATION: texts.WAS_DELETED,
@@ -25,6 +30,9 @@ _FLAGS = {
     "forwarded": texts.FORWARDED,
     "frequently_forwarded": texts.FORWARDED_OFTEN,
     "referral": texts.REFERRAL,
+    "pec": texts.PEC,
+    "pec_anomaly": texts.PEC_ANOMALY,
+    "pec_ordinary": texts.PEC_ORDINARY,
 }
 _SIZES = ((1_000_000, texts.MEGABYTES), (1_000, texts.KILOBYTES), (1, texts.BYTES))
 

@@ -41,8 +41,11 @@ async def submit(
     recipients: Sequence[str],
     *,
     envelope_id: str = "",
+    together: bool = False,
 ) -> list[Refusal]:
     """Send a mail; return the recipients that the server did not take it for.
+
+    ``together``: if one is refused, nobody gets it.
 
     A refusal of the mail itself is one of each recipient that was accepted before it.
     Where the server knows RFC 3461, reports will bear ``envelope_id`` and no text.
@@ -61,6 +64,8 @@ async def submit(
             raise _not_taken(error) from None
         refused = {each.address for each in refusals}
         accepted = [address for address in recipients if address not in refused]
+        if together and refused:
+            return refusals
         if accepted and (code := await _send_data(smtp, octets, settings.data_timeout)):
             refusals += [Refusal(address=a, code=code, at_data=True) for a in accepted]
         return refusals

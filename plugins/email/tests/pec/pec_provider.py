@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email import policy
 from email.parser import BytesHeaderParser
 from itertools import count
@@ -200,6 +200,9 @@ class Network:
 
     def _paper(self, sent: Sent, kind: str, signer: str, to: str, **told: Any) -> Paper:
         at = datetime.now(UTC)
+        if "consigned" in told:
+            # What becomes of a mail comes after its acceptance; times have seconds.
+            at += timedelta(seconds=1)
         own = kind == "posta-certificata"
         certificate = Certificate(
             kind=kind,

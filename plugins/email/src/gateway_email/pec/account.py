@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.message import EmailMessage
+from uuid import UUID
 
 from gateway.clock import Clock
-from gateway.model import Address, DeliveryId, Receipt
+from gateway.errors import DeliveryError
+from gateway.model import Address, DeliveryId, Receipt, ReceiptStatus
+from gateway_email import reply_token, smtp
 from gateway_email.config import EmailSettings
-from gateway_email.delivery import send
 from gateway_email.pec import receipts
 from gateway_email.pec.config import PecChannelConfig
+from gateway_email.render import message_id
+from gateway_email.smtp import Refusal
 
 SCHEME = "pec"
 """Of addresses that a provider certifies; anybody can write ``mailto:`` into From."""
@@ -60,7 +64,7 @@ class Account:
         delivery_id: DeliveryId,
         clock: Clock,
     ) -> Receipt:
-        """Hand a mail to the provider; its receipts will follow.
+        """Hand a mail to the provider for all recipients, or none; receipts follow.
 
         Raises:
             DeliveryError: it was not taken, or whether it was is unknown.
@@ -70,11 +74,28 @@ class Account:
         # refuse plus-addresses: answers are told by the id that the provider gives.
         del mail["Reply-To"]
         mail["X-TipoRicevuta"] = self.config.receipt
-        receipt = await send(
-            mail,
-            recipients,
-            delivery_id=delivery_id,
-            settings=self.settings,
-            clock=clock,
+        settings = self.settings
+        key = settings.key.get_secret_value().encode()
+        token = reply_token.encode(UUID(delivery_id), key)
+        refusals = await smtp.submit(
+            settings, mail, recipients, envelope_id=token, together=True
         )
-        return replace(receipt, expects=receipts.on_sending(len(recipients)))
+        if refusals:
+            raise _refused(refusals)
+        return Receipt(
+            status=ReceiptStatus.SENT,
+            at=clock.now(),
+            external_id=message_id(delivery_id, settings.domain),
+            delivery_id=delivery_id,
+            expects=receipts.on_sending(len(recipients)),
+        )
+
+
+def _refused(refusals: Sequence[Refusal]) -> DeliveryError:
+    """Judge refusals: one that is permanent makes another attempt useless."""
+    codes = ", ".join(str(refusal.code) for refusal in refusals)
+    return DeliveryError(
+        "smtp_recipients_refused",
+        f"the provider refuses {len(refusals)} recipient(s): {codes}; nobody has it",
+        retryable=not any(refusal.is_permanent for refusal in refusals),
+    )

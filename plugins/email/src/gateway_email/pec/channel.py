@@ -103,7 +103,9 @@ class PecChannel(EmailChannel):
             raise DeliveryError("bad_address", text, retryable=False)
         settings = self.account.settings
         contents = await read_enclosures(outgoing.enclosures, settings.max_bytes)
-        mail = await asyncio.to_thread(render_outgoing, outgoing, settings, contents)
+        mail = await asyncio.to_thread(
+            render_outgoing, outgoing, settings, self.stationery, contents
+        )
         return await self.account.send(
             mail, [to], delivery_id=outgoing.delivery_id, clock=self.context.clock
         )

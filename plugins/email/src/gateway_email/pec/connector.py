@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 
 from gateway.connector import Connector
 from gateway.errors import DeliveryError
@@ -22,6 +23,7 @@ from gateway_email.pec import receipts
 from gateway_email.pec.account import Account, pec
 from gateway_email.pec.config import PecConnectorConfig
 from gateway_email.render import render_handover
+from gateway_email.stationery import Stationery
 
 
 class PecConnector(Connector[PecConnectorConfig]):
@@ -44,6 +46,12 @@ class PecConnector(Connector[PecConnectorConfig]):
         super().__init__(service, config, context)
         self.account = account
 
+    @cached_property
+    def stationery(self) -> Stationery:
+        """Return the templates, read once."""
+        context = self.context
+        return Stationery(context.config.templates, context.language, context.log)
+
     async def deliver(self, handover: Handover) -> Receipt:
         """Write to the office; the receipt's id is the Message-ID.
 
@@ -56,7 +64,7 @@ class PecConnector(Connector[PecConnectorConfig]):
         room = settings.max_bytes // len(to)
         contents = await read_enclosures(handover.enclosures, room)
         mail = await asyncio.to_thread(
-            render_handover, handover, to, settings, contents
+            render_handover, handover, to, settings, self.stationery, contents
         )
         return await self.account.send(
             mail, to, delivery_id=handover.delivery_id, clock=self.context.clock
