@@ -165,10 +165,8 @@ async def running(
 ) -> AsyncIterator[Gateway]:
     """Run a gateway configured by ``toml`` with the plugin instances given.
 
-    ``parts`` may bring another clock.
-
     Its files go into ``folder``; set ``[web] port = 0`` for a free port, and read it
-    from ``gateway.port``.
+    from ``gateway.port``. ``parts`` may bring another clock.
     """
     path = folder / "gateway.toml"
     path.write_text(toml)

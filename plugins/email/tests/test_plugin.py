@@ -12,6 +12,8 @@ from gateway_email import (
     EmailConnectorConfig,
     EmailPlugin,
     EmailSettings,
+    PecChannelConfig,
+    PecConnectorConfig,
 )
 
 from gateway.connector import ConnectorType
@@ -30,9 +32,9 @@ def test_entry_point_names_the_plugin() -> None:
 async def test_channel_and_connector_are_offered(
     context: Callable[..., Context[EmailSettings]],
 ) -> None:
-    """Both are of type ``email``; the channel's notices are one a day."""
+    """Of type ``email`` and ``pec``; the channels' notices are one a day."""
     plugin = EmailPlugin()
-    [offered] = plugin.register_channels()
+    offered, certified = plugin.register_channels()
     values = {"host": "h", "username": "u", "password": "p"}
     config = EmailChannelConfig.model_validate(values)
     channels = [offered.factory(name, config, context()) for name in ("a", "b")]
@@ -41,8 +43,11 @@ async def test_channel_and_connector_are_offered(
     assert offered.manners == Manners(daily_notice=True)
     assert [type(each) for each in channels] == [EmailChannel] * 2
     assert channels[0].child is channels[1].child
-    connectors = [ConnectorType("email", EmailConnectorConfig, EmailConnector)]
-    assert plugin.register_connectors() == connectors
+    assert (certified.name, certified.config) == ("pec", PecChannelConfig)
+    assert certified.manners == offered.manners
+    ordinary, registered = plugin.register_connectors()
+    assert ordinary == ConnectorType("email", EmailConnectorConfig, EmailConnector)
+    assert (registered.name, registered.config) == ("pec", PecConnectorConfig)
 
 
 def test_licence_is_declared() -> None:

@@ -51,10 +51,11 @@ class Account:
         )
         return cls(config=config, settings=settings)
 
-    def owns(self, address: str) -> bool:
-        """Tell whether an address is this mailbox's."""
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return the mailbox's addresses in lower case."""
         ours = (self.config.address, *self.config.aliases)
-        return address.lower() in {each.lower() for each in ours}
+        return tuple(each.lower() for each in ours)
 
     async def send(
         self,

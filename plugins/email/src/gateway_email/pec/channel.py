@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
-from gateway.errors import AttachmentError, DeliveryError, PayloadError
+from gateway.errors import DeliveryError
 from gateway.model import (
     Attachment,
     ChannelId,
-    DeliveryId,
     Health,
     HealthStatus,
     Inbound,
@@ -25,30 +23,13 @@ from gateway_email import smtp
 from gateway_email.channel import EmailChannel
 from gateway_email.config import is_address
 from gateway_email.delivery import read_enclosures
-from gateway_email.evidence import Evidence
-from gateway_email.parse import parse
 from gateway_email.pec import receipts, trust
-from gateway_email.pec.account import Account, pec
+from gateway_email.pec.account import Account
 from gateway_email.pec.config import PecChannelConfig
-from gateway_email.pec.daticert import Daticert
-from gateway_email.pec.reading import (
-    Anomaly,
-    Certified,
-    Word,
-    enclosed_mail,
-    open_mail,
-)
-from gateway_email.pec.signature import Policy
+from gateway_email.pec.stored import Mailbox, part_content, read_stored
 from gateway_email.render import render_outgoing
 
-CERTIFIED = "pec"
-"""Flag of a message whose envelope has been verified."""
-
-ANOMALY = "pec_anomaly"
-"""Flag of ordinary mail that a provider wrapped."""
-
-ORDINARY = "pec_ordinary"
-"""Flag of ordinary mail that came as it was."""
+_CHUNK = 64 * 1024
 
 
 class PecChannel(EmailChannel):
@@ -77,18 +58,7 @@ class PecChannel(EmailChannel):
             PayloadError: it is not believed, or can't be read; it is kept and shown.
 
         """
-        original = inbound.original
-        found = open_mail(
-            original.body, self._policy(), received_at=original.received_at
-        )
-        match found:
-            case Word(data=data):
-                return self._receipt(data) or self._foreign(inbound)
-            case Certified(data=data, mail=mail):
-                return self._certified(data, _within(inbound, mail))
-            case Anomaly(mail=mail):
-                return self._ordinary(_within(inbound, mail), ANOMALY)
-        return self._ordinary(inbound, ORDINARY)
+        return read_stored(inbound, self._mailbox)
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Answer a citizen from the PEC mailbox.
@@ -119,12 +89,11 @@ class PecChannel(EmailChannel):
             AttachmentError: there is no such part.
 
         """
-        try:
-            mail = await asyncio.to_thread(enclosed_mail, original.body)
-        except PayloadError as error:
-            raise AttachmentError("unreadable", str(error), retryable=False) from None
-        async for piece in super().fetch(replace(original, body=mail), attachment):
-            yield piece
+        content = await asyncio.to_thread(
+            part_content, original.body, attachment.locator
+        )
+        for start in range(0, len(content), _CHUNK):
+            yield content[start : start + _CHUNK]
 
     async def check(self) -> Health:
         """Log in to both servers, read the trust list; send and change nothing."""
@@ -149,65 +118,13 @@ class PecChannel(EmailChannel):
             return Health(status=HealthStatus.DEGRADED, text=text)
         return Health(status=HealthStatus.OK)
 
-    def _policy(self) -> Policy:
-        try:
-            certificates = trust.load(self.config.trust)
-        except ValueError as error:
-            raise PayloadError("trust list", str(error)) from None
-        return Policy(certificates=certificates, allow_sha1=self.config.allow_sha1)
-
-    def _certified(self, data: Daticert, inbound: Inbound) -> Message:
-        """Read what a person wrote; the provider says who, and when."""
-        if not any(self.account.owns(each.address) for each in data.recipients):
-            # A genuine envelope of somebody else's mail, handed on to us.
-            raise PayloadError(
-                "daticert.xml", "this mailbox is not among its recipients"
-            )
-        message = self._read(inbound)
-        return replace(
-            message,
-            external_id=data.message_id or message.external_id,
-            sender=pec(data.sender),
-            sent_at=data.at,
-            authentic=True,
-            flags=(*message.flags, CERTIFIED),
-        )
-
-    def _ordinary(self, inbound: Inbound, flag: str) -> Message:
-        """Read ordinary mail; nothing certifies who wrote it."""
-        message = self._read(inbound)
-        return replace(
-            message,
-            automatic=message.automatic or self.account.owns(message.sender.value),
-            authentic=False,
-            flags=(*message.flags, flag),
-        )
-
-    def _receipt(self, data: Daticert) -> Receipt | None:
-        """Return what a provider says of a delivery of ours; None if it is of none."""
-        if not self.account.owns(data.sender):
-            return None
-        named = self._evidence.find([data.message_id])
-        if len(named) != 1:
-            return None
-        delivery: DeliveryId = named.pop()
-        return receipts.to_receipt(data, delivery)
-
-    def _foreign(self, inbound: Inbound) -> Message:
-        """Keep a receipt on a mail that was written elsewhere, for staff to see."""
-        return replace(self._read(inbound), automatic=True)
-
-    def _read(self, inbound: Inbound) -> Message:
-        evidence = self._evidence
-        return parse(inbound, key=evidence.key, domain=evidence.domain)
-
     @property
-    def _evidence(self) -> Evidence:
-        settings = self.settings
-        key = settings.key.get_secret_value().encode()
-        return Evidence(key=key, domain=settings.domain)
-
-
-def _within(inbound: Inbound, mail: bytes) -> Inbound:
-    """Return the item as if the mail in the envelope had come by itself."""
-    return replace(inbound, original=replace(inbound.original, body=mail))
+    def _mailbox(self) -> Mailbox:
+        settings, config = self.settings, self.config
+        return Mailbox(
+            addresses=self.account.addresses,
+            key=settings.key.get_secret_value().encode(),
+            domain=settings.domain,
+            trust=config.trust,
+            allow_sha1=config.allow_sha1,
+        )

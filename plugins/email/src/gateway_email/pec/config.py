@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from gateway.plugin import ChannelReference, Section
-from gateway_email.config import EmailChannelConfig, MailAddress
+from gateway_email.config import LOOPBACK, EmailChannelConfig, MailAddress
 from gateway_email.pec import trust
 
 
@@ -67,6 +67,14 @@ class PecChannelConfig(EmailChannelConfig):
 
     max_bytes: Annotated[int, Field(gt=0)] = 45_000_000
     """Larger mail is left in the folder, flagged, and shown by the health."""
+
+    @model_validator(mode="after")
+    def _check_submission(self) -> Self:
+        """Refuse to send the password in clear to another machine."""
+        if self.smtp.security == "none" and self.smtp.host not in LOOPBACK:
+            message = "a password needs TLS: set smtp.security to tls (or a local host)"
+            raise ValueError(message)
+        return self
 
 
 class PecConnectorConfig(Section):
