@@ -127,6 +127,16 @@ class Town:
         rows = await self.until(schema.delivery, lambda rows: bool(found(rows)))
         return found(rows)[0]
 
+    async def evidence(self, count: int) -> list[Any]:
+        """Wait for so many receipts of providers; return them."""
+
+        def kept(rows: list[Any]) -> list[Any]:
+            return [row for row in rows if row.inbox_id]
+
+        return kept(
+            await self.until(schema.receipt, lambda rows: len(kept(rows)) == count)
+        )
+
     async def codes(self, delivery: Any) -> list[str]:
         """Return the codes of a delivery's receipts, the evidence only, sorted."""
         rows = await self.rows(schema.receipt)

@@ -34,10 +34,6 @@ async def town(
         yield running
 
 
-def _evidence(rows: list[Any]) -> list[Any]:
-    return [row for row in rows if row.inbox_id]
-
-
 def _inbound(rows: list[Any]) -> list[Any]:
     return [row for row in rows if row.direction == "in"]
 
@@ -61,6 +57,7 @@ async def test_from_citizen_to_office_and_back(town: Town):
         town.maria, "Grazie, ora è limpida.", In_Reply_To=answer["Message-ID"]
     )
     await town.received(town.office, "limpida")
+    await town.evidence(8)
 
     assert 1 == len(await town.rows(schema.cases))
     assert [] == await town.rows(schema.dead_letter)
@@ -77,14 +74,11 @@ async def test_evidence_is_listed_and_exported(town: Town, monkeypatch: Any):
     await town.write(town.maria, "L'acqua è torbida.")
     await town.delivery(HANDOVER, "delivered")
     await town.delivery(NOTICE, "delivered")
+    receipts = await town.evidence(4)
     (case,) = await town.rows(schema.cases)
     originals = {row.id: row.body for row in await town.rows(schema.original)}
     items = {row.id: row.original_id for row in await town.rows(schema.inbox)}
-    kept = {
-        originals[items[row.inbox_id]]
-        for row in await town.rows(schema.receipt)
-        if row.inbox_id
-    }
+    kept = {originals[items[row.inbox_id]] for row in receipts}
 
     monkeypatch.chdir(town.folder)
     run = CliRunner().invoke
@@ -111,6 +105,7 @@ async def test_what_can_not_be_delivered_is_told_to_staff(town: Town):
     await town.write(town.maria, "L'acqua è torbida.")
     failed = await town.delivery(NOTICE, "failed")
     await town.delivery(HANDOVER, "delivered")
+    await town.evidence(4)
 
     (letter,) = await town.rows(schema.dead_letter)
     assert ("5.2.2", failed.id) == (letter.code, letter.subject)
@@ -143,7 +138,7 @@ async def test_missing_receipt_raises_the_alarm_after_the_legal_time(town: Town)
     """Accepted and never reported: silent for a day, then a dead letter."""
     town.network.habits.reports = False
     await town.write(town.maria, "L'acqua è torbida.")
-    await town.until(schema.receipt, lambda rows: 2 == len(_evidence(rows)))
+    await town.evidence(2)
     town.clock.ahead = timedelta(hours=24, minutes=30)
     monitor = town.gateway.monitor
     before = await monitor.readiness()
@@ -225,7 +220,7 @@ async def test_receipts_that_do_not_verify_change_nothing(town: Town, fault: str
     await town.network.say(sent, "avvenuta-consegna", consigned=town.office)
     (letter,) = await town.until(schema.dead_letter, bool)
 
-    assert "unreadable" == letter.code
+    assert "pec_not_trusted" == letter.code
     assert "smime.p7s" in letter.reason
     states = {row.id: row.state for row in await town.rows(schema.delivery)}
     assert "sent" == states[handed.id]
@@ -279,3 +274,36 @@ async def test_nobody_but_the_certified_office_answers_for_it(town: Town):
 
     states = {row.author: row.state for row in _inbound(rows)}
     assert {"citizen": "processed", "service": "held"} == states
+
+
+async def test_office_with_two_addresses_has_it_once_both_have(town: Town):
+    """One PEC to both: the first provider's word is not yet the end."""
+    second = f"due-{town.office}"
+    town.gateway.connectors["ente"][0].config.to.append(second)
+    town.network.habits.failures[second] = ("altro", "5.4.7 - tempo massimo")
+    await town.write(town.maria, "L'acqua è torbida.")
+    failed = await town.delivery(HANDOVER, "failed")
+    town.network.habits.failures.clear()
+    await town.write(town.maria, "È ancora torbida.")
+    delivered = await town.delivery(HANDOVER, "delivered")
+    await town.evidence(8)
+
+    sent = [s for s in town.network.submitted if second in s.recipients]
+    assert [{town.office, second}] * 2 == [set(each.recipients) for each in sent]
+    assert ["5.4.7", "accettazione", "avvenuta-consegna"] == await town.codes(failed)
+    assert ["accettazione", *["avvenuta-consegna"] * 2] == await town.codes(delivered)
+
+
+async def test_ordinary_mailbox_gives_no_word_and_none_is_missed(town: Town):
+    """Accepted is all that comes of mail to who has no PEC."""
+    mail = EmailMessage(policy=policy.SMTP)
+    mail["From"], mail["To"], mail["Subject"] = "cittadino@comune.test", town.us, "Ciao"
+    mail.set_content("Anche da me.")
+    await town.network.anomaly(town.us, mail.as_bytes())
+    sent = await town.delivery(NOTICE, "sent")
+    await town.delivery(HANDOVER, "delivered")
+    await town.evidence(3)
+
+    assert ["accettazione"] == await town.codes(sent)
+    watched = [job.subject for job in await town.rows(schema.job)]
+    assert [] == watched

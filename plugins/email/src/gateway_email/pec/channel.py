@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from gateway.errors import DeliveryError
+from gateway.errors import AttachmentError, DeliveryError, Unreadable
 from gateway.model import (
     Attachment,
     ChannelId,
@@ -23,6 +23,7 @@ from gateway_email import smtp
 from gateway_email.channel import EmailChannel
 from gateway_email.config import is_address
 from gateway_email.delivery import read_enclosures
+from gateway_email.isolation import Child
 from gateway_email.pec import receipts, trust
 from gateway_email.pec.account import Account
 from gateway_email.pec.config import PecChannelConfig
@@ -45,20 +46,34 @@ class PecChannel(EmailChannel):
     config: PecChannelConfig
 
     def __init__(
-        self, channel_id: ChannelId, config: PecChannelConfig, context: Context[Any]
+        self,
+        channel_id: ChannelId,
+        config: PecChannelConfig,
+        context: Context[Any],
+        child: Child | None = None,
     ) -> None:
         """Keep what is needed; nothing is opened."""
-        super().__init__(channel_id, config, context)
+        super().__init__(channel_id, config, context, child=child)
         self.account = Account.of(config, context.config)
 
     def parse(self, inbound: Inbound) -> Message | Receipt:
-        """Read a stored mail: a certified message, a receipt, or ordinary mail.
+        """Read a stored mail here and now; the gateway calls `read`.
 
         Raises:
             PayloadError: it is not believed, or can't be read; it is kept and shown.
 
         """
         return read_stored(inbound, self._mailbox)
+
+    async def read(self, inbound: Inbound) -> Message | Receipt:
+        """Verify and read a stored mail in a child process.
+
+        Raises:
+            PayloadError: it is not believed, or can't be read; it is kept and shown.
+            Overloaded: it had no turn; it is read later.
+
+        """
+        return await self.child.run(read_stored, inbound, self._mailbox)
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Answer a citizen from the PEC mailbox.
@@ -89,9 +104,14 @@ class PecChannel(EmailChannel):
             AttachmentError: there is no such part.
 
         """
-        content = await asyncio.to_thread(
-            part_content, original.body, attachment.locator
-        )
+        try:
+            content = await self.child.run(
+                part_content, original.body, attachment.locator
+            )
+        except Unreadable as error:
+            raise AttachmentError(
+                error.code, error.complaint, retryable=False
+            ) from None
         for start in range(0, len(content), _CHUNK):
             yield content[start : start + _CHUNK]
 

@@ -53,14 +53,12 @@ class Doubt(StrEnum):
 class Untrusted(PayloadError):
     """A signature is not believed; ``doubt`` says why."""
 
+    code = "pec_not_trusted"
+
     def __init__(self, doubt: Doubt) -> None:
         """Keep the reason."""
         super().__init__("smime.p7s", doubt.value)
         self.doubt = doubt
-
-    def __reduce__(self) -> tuple[type[Untrusted], tuple[Doubt]]:
-        """Come out of a child process as it went in."""
-        return Untrusted, (self.doubt,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
