@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("plugins/*/README.md")]
 )
+TRUST_LIST = ROOT / "plugins" / "email" / "tests" / "fixtures" / "pec" / "trust.pem"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -38,6 +40,8 @@ def test_configuration_blocks_are_right(text: str, page: Path, tmp_path, monkeyp
     """Whoever copies a configuration from the docs has one without problems."""
     for name in re.findall(r'env = "(\w+)"', text):
         monkeypatch.setenv(name, "sixteen characters and more")
+    for name in re.findall(r'trust = "([^"]+)"', text):
+        shutil.copy(TRUST_LIST, tmp_path / name)
     path = tmp_path / "gateway.toml"
     path.write_text(text)
     document = Document.read(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -37,12 +38,21 @@ class Identity:
         return self.certificate.public_bytes(Encoding.DER)
 
 
-def authority(name: str, signed_by: Identity | None = None) -> Identity:
-    """Make an authority; a root if nobody signs for it."""
+def authority(
+    name: str, signed_by: Identity | None = None, domains: Sequence[str] = ()
+) -> Identity:
+    """Make an authority; a root if nobody signs for it.
+
+    With ``domains`` it is confined to signers of these, as AgID's is.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(name, key, BIRTH, DOOM, issuer=signed_by)
     builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
     builder = builder.add_extension(_usage(authority=True), critical=True)
+    if domains:
+        names = [x509.RFC822Name(each) for each in domains]
+        confined = x509.NameConstraints(names, None)
+        builder = builder.add_extension(confined, critical=False)
     signer = signed_by.key if signed_by else key
     certificate = builder.sign(signer, SHA256())
     chain = (certificate, *signed_by.chain) if signed_by else ()

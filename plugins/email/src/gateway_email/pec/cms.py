@@ -18,7 +18,16 @@ from pyhanko.sign.validation import (
     utils,
 )
 from pyhanko_certvalidator import ValidationContext
-from pyhanko_certvalidator.policy_decl import DisallowWeakAlgorithmsPolicy
+from pyhanko_certvalidator.authority import CertTrustAnchor, TrustQualifiers
+from pyhanko_certvalidator.name_trees import (
+    GeneralNameType,
+    default_permitted_subtrees,
+    process_general_subtrees,
+)
+from pyhanko_certvalidator.policy_decl import (
+    DisallowWeakAlgorithmsPolicy,
+    PKIXValidationParams,
+)
 
 _T = TypeVar("_T")
 
@@ -65,7 +74,7 @@ def validate(
     weak = _WEAK if allow_sha1 else _WEAK | {"sha1"}
     algorithms = DisallowWeakAlgorithmsPolicy(weak_hash_algos=weak)  # type: ignore[no-untyped-call] # the library's
     context = ValidationContext(
-        trust_roots=[x509.Certificate.load(each) for each in anchors],
+        trust_roots=[_anchor(each) for each in anchors],
         moment=moment,
         allow_fetching=False,
         algorithm_usage_policy=algorithms,
@@ -78,6 +87,28 @@ def validate(
             key_usage_settings=_USAGE,
             algorithm_policy=utils.CMSAlgorithmUsagePolicy.lift_policy(algorithms),
         )
+    )
+
+
+def _anchor(octets: bytes) -> CertTrustAnchor:
+    """Return a trust anchor that signs only for the domains it is confined to.
+
+    AgID's authority names all providers so; RFC 5280 leaves an anchor's own name
+    constraints aside (§6.1.1).
+    """
+    certificate = x509.Certificate.load(octets)
+    constraints = certificate.name_constraints_value
+    if constraints is None or not isinstance(
+        constraints["permitted_subtrees"], x509.GeneralSubtrees
+    ):
+        return CertTrustAnchor(certificate)
+    permitted = process_general_subtrees(constraints["permitted_subtrees"])
+    mail = GeneralNameType.RFC822_NAME
+    subtrees = default_permitted_subtrees()
+    subtrees[mail] = permitted.get(mail) or subtrees[mail]
+    parameters = PKIXValidationParams(initial_permitted_subtrees=subtrees)
+    return CertTrustAnchor(
+        certificate, quals=TrustQualifiers(standard_parameters=parameters)
     )
 
 
