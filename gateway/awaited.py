@@ -95,6 +95,21 @@ def end(connection: Connection, delivery_id: str) -> None:
     jobs.cancel(connection, subject_of(delivery_id))
 
 
+def settle(connection: Connection, delivery_id: str) -> None:
+    """Watch no more, and take an alarm back: the last word has come after all."""
+    end(connection, delivery_id)
+    letter = schema.dead_letter
+    letters = connection.execute(
+        select(letter.c.id).where(
+            letter.c.queue == MISSING,
+            letter.c.subject == subject_of(delivery_id),
+            letter.c.resolution.is_(None),
+        )
+    )
+    for letter_id in letters.scalars().all():
+        jobs.discard(connection, letter_id, "the receipt has come", "gateway")
+
+
 def claim(
     connection: Connection, requests: Sequence[ClaimRequest]
 ) -> list[list[Watch]]:

@@ -175,7 +175,7 @@ def _advance(connection: Connection, delivery_id: str, receipt: Receipt) -> None
     if RANK[before] == 0:
         jobs.cancel(connection, delivery_id)
     if RANK[after] >= RANK[DeliveryState.FAILED]:
-        awaited.end(connection, delivery_id)
+        awaited.settle(connection, delivery_id)
     audit.record(
         connection,
         Event(

@@ -167,6 +167,13 @@ Index(
     postgresql_where=dead_letter.c.resolution.is_(None),
 )
 
+Index(
+    "ix_dead_letter_subject",
+    dead_letter.c.subject,
+    sqlite_where=dead_letter.c.resolution.is_(None),
+    postgresql_where=dead_letter.c.resolution.is_(None),
+)
+
 contact = Table(
     "contact",
     metadata,

@@ -28,9 +28,17 @@ def upgrade() -> None:
         sqlite_where=sa.text("reference IS NOT NULL"),
         postgresql_where=sa.text("reference IS NOT NULL"),
     )
+    op.create_index(
+        "ix_dead_letter_subject",
+        "dead_letter",
+        ["subject"],
+        sqlite_where=sa.text("resolution IS NULL"),
+        postgresql_where=sa.text("resolution IS NULL"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_dead_letter_subject", "dead_letter")
     op.drop_index("ix_receipt_reference", "receipt")
     for column in ("reference", "recipient", "inbox_id"):
         op.drop_column("receipt", column)

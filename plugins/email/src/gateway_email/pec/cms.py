@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from asn1crypto import cms, x509  # type: ignore[import-untyped]
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
 from pyhanko.sign.validation import (
     generic_cms,
     settings,
@@ -65,7 +67,7 @@ def signing_time(data: Any) -> datetime | None:
 def validate(
     octets: bytes,
     data: Any,
-    anchors: Sequence[bytes],
+    anchors: Sequence[Certificate],
     moment: datetime,
     *,
     allow_sha1: bool,
@@ -90,13 +92,13 @@ def validate(
     )
 
 
-def _anchor(octets: bytes) -> CertTrustAnchor:
+def _anchor(anchor: Certificate) -> CertTrustAnchor:
     """Return a trust anchor that signs only for the domains it is confined to.
 
     AgID's authority names all providers so; RFC 5280 leaves an anchor's own name
     constraints aside (§6.1.1).
     """
-    certificate = x509.Certificate.load(octets)
+    certificate = x509.Certificate.load(anchor.public_bytes(Encoding.DER))
     constraints = certificate.name_constraints_value
     if constraints is None or not isinstance(
         constraints["permitted_subtrees"], x509.GeneralSubtrees

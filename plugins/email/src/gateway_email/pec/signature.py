@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
-
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import Certificate
+from typing import TYPE_CHECKING, Any
 
 from gateway.errors import PayloadError
 from gateway_email.pec.envelope import Signed
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 SIGNER = "posta-certificata@"
 """How the address of every provider's signer begins (DM 2 Nov 2005, annex)."""
@@ -106,9 +106,12 @@ def _status(
     if data is None:
         raise Untrusted(Doubt.BROKEN)
     moment = _moment(cms.signing_time(data), received_at)
-    anchors = [each.public_bytes(Encoding.DER) for each in policy.certificates]
     status = cms.validate(
-        signed.octets, data, anchors, moment, allow_sha1=policy.allow_sha1
+        signed.octets,
+        data,
+        policy.certificates,
+        moment,
+        allow_sha1=policy.allow_sha1,
     )
     return status, moment
 

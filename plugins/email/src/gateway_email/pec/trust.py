@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.x509 import Certificate
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 _ENDINGS = frozenset({".cer", ".crt", ".der", ".pem"})
 _LIMIT = 8 * 1024 * 1024
@@ -45,6 +46,8 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _read(file: Path) -> list[Certificate]:
+    from cryptography import x509  # noqa: PLC0415 (0.1 s, only who has PEC needs it)
+
     try:
         if file.stat().st_size > _LIMIT:
             raise ValueError(f"{file} is larger than {_LIMIT} octets")
