@@ -16,7 +16,7 @@ from pec_provider import PROVIDERS, Network
 from pec_town import Town
 from typer.testing import CliRunner
 
-from gateway import awaited
+from gateway import awaited, jobs
 from gateway.cli.main import app
 from gateway.store import schema
 
@@ -307,3 +307,33 @@ async def test_ordinary_mailbox_gives_no_word_and_none_is_missed(town: Town):
     assert ["accettazione"] == await town.codes(sent)
     watched = [job.subject for job in await town.rows(schema.job)]
     assert [] == watched
+
+
+async def test_check_tries_both_servers_and_sends_nothing(town: Town):
+    """Logins and trust list are looked at; a wrong one is named."""
+    channel = town.gateway.channels["pec"]
+    (connector,) = town.gateway.connectors["ente"]
+    healthy = [await channel.check(), await connector.check()]
+    trust_list = town.folder / "trust.pem"
+    trust_list.write_text("")
+    unread = await channel.check()
+
+    assert ["ok", "ok"] == [each.status.value for each in healthy]
+    assert "down" == unread.status.value
+    assert "trust.pem is no certificate" in unread.text
+    assert [] == town.network.submitted
+
+
+async def test_right_trust_list_makes_a_refused_mail_readable(town: Town):
+    """Nothing is lost by a wrong list: the dead letter is tried again."""
+    trust_list = town.folder / "trust.pem"
+    right = trust_list.read_bytes()
+    trust_list.write_bytes(authority("AC di un altro").pem)
+    await town.write(town.maria, "L'acqua è torbida.")
+    (letter,) = await town.until(schema.dead_letter, bool)
+    trust_list.write_bytes(right)
+    await town.gateway.store.run(lambda c: jobs.resurrect(c, letter.id, "staff"))
+    await town.delivery(HANDOVER, "delivered")
+
+    assert "pec_not_trusted" == letter.code
+    assert "the signer is not on the trust list" in letter.reason
