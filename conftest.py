@@ -133,6 +133,7 @@ class MailServer:
     smtp_port: int
     pec_submission_port: int
     pec_provider_port: int
+    introspection_port: int
     cafile: Path
     users: tuple[str, ...] = tuple(
         f"{name}@comune.test" for name in ("urp", "strade", "rifiuti", "cittadino")
@@ -149,7 +150,7 @@ def mail_server(
         _missing(request.config, "Dovecot and Postfix", "not installed")
     if os.geteuid() != 0:
         _missing(request.config, "Dovecot and Postfix", "Postfix needs root")
-    folder, port = peers_folder / "mail", free_port(9)
+    folder, port = peers_folder / "mail", free_port(10)
     with _started("mail.sh", folder, port):
         yield MailServer(
             host="localhost",
@@ -160,6 +161,7 @@ def mail_server(
             smtp_port=port + 4,
             pec_submission_port=port + 7,
             pec_provider_port=port + 8,
+            introspection_port=port + 9,
             cafile=folder / "tls" / "cert.pem",
         )
 

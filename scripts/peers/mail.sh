@@ -8,6 +8,7 @@
 # Ports from BASE_PORT: +0 IMAP (STARTTLS), +1 IMAP (TLS), +2 submission (STARTTLS, auth),
 # +3 submission (TLS, auth), +4 plain SMTP as an MX, +5 LMTP and +6 SASL (internal),
 # +7 submission of registered mail (TLS, auth), which is handed to a provider on +8.
+# At +9 a test may serve what says whose an OAuth2 token is (POST /introspect, RFC 7662).
 # Postfix's master needs root; Dovecot runs as nobody. Passwords: segreta.
 set -eu
 
@@ -29,7 +30,7 @@ fi
 port=$3
 imap=$port imaps=$((port + 1)) submission=$((port + 2)) submissions=$((port + 3))
 smtp=$((port + 4)) lmtp=$((port + 5)) sasl=$((port + 6))
-pec=$((port + 7)) provider=$((port + 8))
+pec=$((port + 7)) provider=$((port + 8)) introspection=$((port + 9))
 
 mkdir -p "$dir/dovecot/run" "$dir/mail" "$dir/tls" "$dir/postfix/etc" "$dir/postfix/queue" "$dir/postfix/data"
 chmod 755 "$dir"
@@ -44,6 +45,14 @@ for name in posta@uno posta@due ufficio@uno ufficio@due; do
   echo "$name.test:{PLAIN}segreta::::::"
 done >>"$dir/dovecot/users"
 
+cat >"$dir/dovecot/oauth2.conf" <<C
+introspection_mode = post
+introspection_url = http://127.0.0.1:$introspection/introspect
+force_introspection = yes
+username_attribute = username
+active_attribute = active
+active_value = true
+C
 cat >"$dir/dovecot/dovecot.conf" <<C
 base_dir = $dir/dovecot/run
 state_dir = $dir/dovecot
@@ -59,12 +68,18 @@ ssl = yes
 ssl_cert = <$dir/tls/cert.pem
 ssl_key = <$dir/tls/key.pem
 disable_plaintext_auth = yes
-auth_mechanisms = plain login
+auth_mechanisms = plain login xoauth2 oauthbearer
+auth_failure_delay = 0
 first_valid_uid = 1
 mail_location = maildir:$dir/mail/%u
 imap_hibernate_timeout = 0
 recipient_delimiter = +
 lmtp_save_to_detail_mailbox = no
+passdb {
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = $dir/dovecot/oauth2.conf
+}
 passdb {
   driver = passwd-file
   args = $dir/dovecot/users
@@ -83,6 +98,10 @@ namespace inbox {
 }
 service anvil {
   chroot =
+  # Who was refused need not wait, ever longer.
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
 }
 service imap-login {
   chroot =

@@ -29,6 +29,7 @@ from gateway_email.delivery import read_enclosures, send
 from gateway_email.following import Follower
 from gateway_email.imap import MailboxError, open_mailbox
 from gateway_email.isolation import Child
+from gateway_email.oauth2 import Tokens
 from gateway_email.parse import part_content
 from gateway_email.reading import Ours, read_stored
 from gateway_email.render import render_outgoing
@@ -57,7 +58,8 @@ class EmailChannel(Channel[EmailChannelConfig]):
         super().__init__(channel_id, config, context)
         self.child = child or Child()
         self.followers = [
-            Follower(channel_id, config, context, folder) for folder in config.folders
+            Follower(channel_id, config, context, folder, self.tokens)
+            for folder in config.folders
         ]
 
     @property
@@ -65,6 +67,18 @@ class EmailChannel(Channel[EmailChannelConfig]):
         """Return the plugin's own section: account and addresses of the city."""
         settings: EmailSettings = self.context.config
         return settings
+
+    @cached_property
+    def sender_tokens(self) -> Tokens | None:
+        """Return where tokens of the sending account come from, if it needs any."""
+        oauth2 = self.settings.oauth2
+        return Tokens(oauth2, self.context) if oauth2 else None
+
+    @cached_property
+    def tokens(self) -> Tokens | None:
+        """Return where tokens of the mailbox come from, if it needs any."""
+        oauth2 = self.config.oauth2
+        return Tokens(oauth2, self.context) if oauth2 else None
 
     @cached_property
     def stationery(self) -> Stationery:
@@ -137,6 +151,7 @@ class EmailChannel(Channel[EmailChannelConfig]):
             delivery_id=outgoing.delivery_id,
             settings=self.settings,
             context=self.context,
+            tokens=self.sender_tokens,
         )
 
     async def fetch(
@@ -167,7 +182,9 @@ class EmailChannel(Channel[EmailChannelConfig]):
         """Log in and select each folder; change nothing."""
         try:
             for follower in self.followers:
-                async with open_mailbox(self.config, follower.folder):
+                async with open_mailbox(
+                    self.config, follower.folder, tokens=self.tokens
+                ):
                     pass
         except MailboxError as error:
             return Health(status=HealthStatus.DOWN, text=str(error))

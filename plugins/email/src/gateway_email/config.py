@@ -10,6 +10,7 @@ from email import headerregistry
 from email.errors import MessageError
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -74,6 +75,39 @@ ReplyAddress = Annotated[MailAddress, AfterValidator(_reply_base)]
 FolderName = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
+def _token_url(url: str) -> str:
+    """Refuse an address to which no secret may be sent."""
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        raise ValueError("an address with https://")
+    return url
+
+
+class OAuth2Config(Section):
+    """How to get tokens for an account at a provider that wants no password."""
+
+    token_url: Annotated[str, AfterValidator(_token_url)]
+    """Token endpoint of the provider."""
+
+    client_id: Annotated[str, Field(min_length=1)]
+    """Id of the app that the city has registered there."""
+
+    client_secret: SecretStr | None = None
+    """Secret of the app."""
+
+    refresh_token: SecretStr | None = None
+    """Token by which the account has agreed; without one the app logs in by itself."""
+
+    scope: str = ""
+    """What the tokens are for, as the provider calls it."""
+
+    @model_validator(mode="after")
+    def _check_grant(self) -> Self:
+        if self.client_secret is None and self.refresh_token is None:
+            raise ValueError("client_secret, refresh_token or both")
+        return self
+
+
 class _Account(Section):
     """How to reach and enter a mail server."""
 
@@ -86,6 +120,9 @@ class _Account(Section):
     password: SecretStr | None = None
     """Password of the account: ``{ env = "NAME" }`` or ``{ file = "path" }``."""
 
+    oauth2: OAuth2Config | None = None
+    """Instead of a password: tokens of a large provider (XOAUTH2, OAUTHBEARER)."""
+
     cafile: FilePath | None = None
     """Certificates to trust instead of the system's (PEM)."""
 
@@ -97,9 +134,14 @@ class _Account(Section):
         return ssl.create_default_context(cafile=self.cafile)
 
     def _refuse_bare_password(self, security: str) -> None:
-        if security == "none" and self.password and self.host not in LOOPBACK:
+        secret = self.password or self.oauth2
+        if security == "none" and secret and self.host not in LOOPBACK:
             message = "a password needs TLS: set security to tls (or use a local host)"
             raise ValueError(message)
+        if self.password and self.oauth2:
+            raise ValueError("password or oauth2, not both")
+        if self.oauth2 and not self.username:
+            raise ValueError("oauth2 together with username")
 
 
 class EmailSettings(_Account):
@@ -151,9 +193,6 @@ class EmailChannelConfig(_Account):
     username: str
     """Account to log in as."""
 
-    password: SecretStr
-    """Password of the account: ``{ env = "NAME" }`` or ``{ file = "path" }``."""
-
     port: Annotated[int, Field(ge=1, le=65535)] = 993
     """993 for ``security = "tls"``."""
 
@@ -196,6 +235,8 @@ class EmailChannelConfig(_Account):
 
     @model_validator(mode="after")
     def _check_password(self) -> Self:
+        if not self.password and not self.oauth2:
+            raise ValueError("password or oauth2, one of them")
         self._refuse_bare_password(self.security)
         return self
 

@@ -11,6 +11,7 @@ from gateway.model import Address, Handover, Health, HealthStatus, Receipt, Sema
 from gateway_email import smtp
 from gateway_email.config import EmailConnectorConfig, EmailSettings
 from gateway_email.delivery import read_enclosures, send
+from gateway_email.oauth2 import Tokens
 from gateway_email.parse import mailto
 from gateway_email.render import render_handover
 from gateway_email.stationery import Stationery
@@ -29,6 +30,12 @@ class EmailConnector(Connector[EmailConnectorConfig]):
         """Return the plugin's own section: account and addresses of the city."""
         settings: EmailSettings = self.context.config
         return settings
+
+    @cached_property
+    def sender_tokens(self) -> Tokens | None:
+        """Return where tokens of the sending account come from, if it needs any."""
+        oauth2 = self.settings.oauth2
+        return Tokens(oauth2, self.context) if oauth2 else None
 
     @cached_property
     def stationery(self) -> Stationery:
@@ -59,6 +66,7 @@ class EmailConnector(Connector[EmailConnectorConfig]):
             delivery_id=handover.delivery_id,
             settings=self.settings,
             context=self.context,
+            tokens=self.sender_tokens,
         )
 
     def may_answer(self, sender: Address) -> bool:
@@ -69,7 +77,7 @@ class EmailConnector(Connector[EmailConnectorConfig]):
     async def check(self) -> Health:
         """Connect and log in; send nothing."""
         try:
-            await smtp.probe(self.settings)
+            await smtp.probe(self.settings, self.sender_tokens)
         except DeliveryError as error:
             return Health(status=HealthStatus.DOWN, text=str(error))
         if self.settings.reply_to.casefold() in map(str.casefold, self.config.to):

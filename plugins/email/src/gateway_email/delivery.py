@@ -14,6 +14,7 @@ from gateway.plugin import Context
 from gateway_email import reply_token, smtp
 from gateway_email.config import EmailSettings
 from gateway_email.letters import Content
+from gateway_email.oauth2 import Tokens
 from gateway_email.recipients import Tally, failure, key_of, told
 from gateway_email.render import message_id
 from gateway_email.smtp import Refusal
@@ -46,13 +47,14 @@ async def _read(enclosure: Enclosure) -> bytes:
         raise DeliveryError("enclosure_unreadable", text, retryable=True) from None
 
 
-async def send(
+async def send(  # noqa: PLR0913 (what a mail needs to go, named)
     mail: EmailMessage,
     recipients: Sequence[str],
     *,
     delivery_id: DeliveryId,
     settings: EmailSettings,
     context: Context[Any],
+    tokens: Tokens | None = None,
 ) -> Receipt:
     """Submit a mail to those who have not had it yet.
 
@@ -73,7 +75,9 @@ async def send(
     if offered := tally.open(recipients):
         key = settings.key.get_secret_value().encode()
         token = reply_token.encode(UUID(delivery_id), key)
-        refusals = await smtp.submit(settings, mail, offered, envelope_id=token)
+        refusals = await smtp.submit(
+            settings, mail, offered, envelope_id=token, tokens=tokens
+        )
         before, tally = tally, tally.after(offered, refusals)
         if several and (refusals or before != Tally()):
             await context.state.put(key_of(delivery_id), tally.to_json())

@@ -11,6 +11,7 @@ from gateway.plugin import Context
 from gateway_email.collecting import Collector
 from gateway_email.config import EmailChannelConfig, EmailSettings
 from gateway_email.imap import Mailbox, MailboxError, open_mailbox
+from gateway_email.oauth2 import Tokens
 
 FIRST_PAUSE = 0.5
 """Seconds before the first new attempt; each one more doubles them."""
@@ -27,11 +28,13 @@ class Follower:
         config: EmailChannelConfig,
         context: Context[EmailSettings],
         folder: str,
+        tokens: Tokens | None = None,
     ) -> None:
         """Follow ``folder``; nothing is opened yet."""
         self.folder = folder
         self._channel = channel_id
         self._config = config
+        self._tokens = tokens
         self._context = context
         self._collector = Collector(channel_id, config, context, folder)
         self._seen_alive: float | None = None
@@ -56,7 +59,12 @@ class Follower:
             StoreError: what was fetched could not be stored.
 
         """
-        opened = open_mailbox(self._config, self.folder, on_alive=self._note_life)
+        opened = open_mailbox(
+            self._config,
+            self.folder,
+            on_alive=self._note_life,
+            tokens=self._tokens,
+        )
         async with opened as mailbox:
             await mailbox.make_done_folder()
             known = (0, 0)

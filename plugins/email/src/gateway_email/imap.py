@@ -21,6 +21,7 @@ from imapclient import imap_utf7  # type: ignore[import-untyped]
 from gateway.connections import explain
 from gateway.errors import GatewayError
 from gateway_email.config import EmailChannelConfig
+from gateway_email.oauth2 import CANCEL, TokenError, Tokens, oauthbearer, xoauth2
 
 _T = TypeVar("_T")
 
@@ -42,9 +43,14 @@ class Mailbox:
     """One folder, selected on one connection; made by `open_mailbox`."""
 
     def __init__(
-        self, config: EmailChannelConfig, folder: str, on_alive: Callable[[], None]
+        self,
+        config: EmailChannelConfig,
+        folder: str,
+        on_alive: Callable[[], None],
+        tokens: Tokens | None = None,
     ) -> None:
         """Prepare; ``on_alive`` is called whenever the server has answered."""
+        self._tokens = tokens
         self.uid_validity = 0
         self._uid_next = 0
         self._config = config
@@ -73,9 +79,58 @@ class Mailbox:
             ssl_context=tls,
         )
         await self._run("connect", client.wait_hello_from_server())
-        password = config.password.get_secret_value()
-        await self._command("login", client.login(config.username, password))
+        await self._log_in(client)
         await self.select()
+
+    async def _log_in(self, client: aioimaplib.IMAP4) -> None:
+        """Log in by password or token; a token that is refused is renewed once."""
+        config = self._config
+        if config.password is not None:
+            password = config.password.get_secret_value()
+            await self._command("login", client.login(config.username, password))
+            return
+        if self._tokens is None:
+            raise MailboxError("imap_login", "no tokens for this account")
+        try:
+            token = await self._tokens.token()
+            if await self._bears(client, token):
+                return
+            token = await self._tokens.token(refused=token)
+            if await self._bears(client, token):
+                return
+        except TokenError as error:
+            raise MailboxError("imap_login", str(error)) from None
+        text = "the server refused a fresh token: check username, scope and rights"
+        raise MailboxError("imap_login", text)
+
+    async def _bears(self, client: aioimaplib.IMAP4, token: str) -> bool:
+        """Authenticate with a token; tell whether the server takes it."""
+        config, protocol = self._config, client.protocol
+        bearer = client.has_capability("AUTH=OAUTHBEARER")
+        name, first, last = "XOAUTH2", xoauth2(config.username, token), ""
+        if bearer:
+            where = (config.host, config.port)
+            name, last = "OAUTHBEARER", CANCEL
+            first = oauthbearer(config.username, *where, token)
+        inline = client.has_capability("SASL-IR")
+        answers = [last] if inline else [first, last]
+        usual = protocol._continuation  # noqa: SLF001 (the library answers no challenge)
+        protocol._continuation = lambda _: protocol.send(  # noqa: SLF001
+            answers.pop(0) if answers else "*"
+        )
+        arguments = [name, first] if inline else [name]
+        command = aioimaplib.Command(
+            "AUTHENTICATE", protocol.new_tag(), *arguments, loop=protocol.loop
+        )
+        try:
+            response = await self._run("login", protocol.execute(command, scrub=token))
+        finally:
+            protocol._continuation = usual  # noqa: SLF001
+        if response.result != _OK:
+            return False
+        protocol.state = aioimaplib.AUTH
+        await self._run("capability", protocol.capability())
+        return True
 
     async def select(self) -> None:
         """Select the folder, also again: `position` is then what we know of.
@@ -238,6 +293,8 @@ async def open_mailbox(
     config: EmailChannelConfig,
     folder: str = "INBOX",
     on_alive: Callable[[], None] = lambda: None,
+    *,
+    tokens: Tokens | None = None,
 ) -> AsyncIterator[Mailbox]:
     """Connect, log in and select ``folder``; hang up at the end.
 
@@ -245,7 +302,7 @@ async def open_mailbox(
         MailboxError: one of these steps failed.
 
     """
-    mailbox = Mailbox(config, folder, on_alive)
+    mailbox = Mailbox(config, folder, on_alive, tokens)
     try:
         await mailbox.connect()
         yield mailbox

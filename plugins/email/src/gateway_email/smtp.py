@@ -17,6 +17,7 @@ import aiosmtplib
 from gateway.connections import explain
 from gateway.errors import DeliveryError
 from gateway_email.config import EmailSettings
+from gateway_email.oauth2 import CANCEL, TokenError, Tokens, oauthbearer
 
 _PERMANENT = 500
 
@@ -35,13 +36,14 @@ class Refusal:
         return self.code >= _PERMANENT
 
 
-async def submit(
+async def submit(  # noqa: PLR0913 (what a mail needs to go, named)
     settings: EmailSettings,
     mail: EmailMessage,
     recipients: Sequence[str],
     *,
     envelope_id: str = "",
     together: bool = False,
+    tokens: Tokens | None = None,
 ) -> list[Refusal]:
     """Send a mail; return the recipients that the server did not take it for.
 
@@ -55,7 +57,7 @@ async def submit(
 
     """
     octets = await asyncio.to_thread(mail.as_bytes)
-    async with _connection(settings) as smtp:
+    async with _connection(settings, tokens) as smtp:
         options = _options(smtp, len(octets), envelope_id)
         try:
             await smtp.mail(settings.sender, options=options)
@@ -71,22 +73,28 @@ async def submit(
         return refusals
 
 
-async def probe(settings: EmailSettings) -> None:
+async def probe(settings: EmailSettings, tokens: Tokens | None = None) -> int | None:
     """Connect, greet and log in; send nothing.
+
+    Returns the largest mail that the server announces to take (RFC 1870), in octets.
 
     Raises:
         DeliveryError: that failed.
 
     """
-    async with _connection(settings) as smtp:
+    async with _connection(settings, tokens) as smtp:
         try:
             await smtp.noop()
         except (aiosmtplib.SMTPException, OSError) as error:
             raise _not_taken(error) from None
+        announced = smtp.esmtp_extensions.get("size", "").strip()
+        return int(announced) or None if announced.isdecimal() else None
 
 
 @asynccontextmanager
-async def _connection(settings: EmailSettings) -> AsyncIterator[aiosmtplib.SMTP]:
+async def _connection(
+    settings: EmailSettings, tokens: Tokens | None
+) -> AsyncIterator[aiosmtplib.SMTP]:
     """Connect and log in; hang up at the end."""
     smtp = _client(settings)
     try:
@@ -94,6 +102,12 @@ async def _connection(settings: EmailSettings) -> AsyncIterator[aiosmtplib.SMTP]
             async with asyncio.timeout(settings.timeout * 2):
                 await smtp.connect()
                 await smtp.ehlo()
+                if tokens is not None:
+                    await _bear(smtp, settings, tokens)
+        except TokenError as error:
+            raise DeliveryError(
+                "smtp_login", str(error), retryable=True, account=True
+            ) from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise _not_taken(error) from None
         yield smtp
@@ -102,12 +116,37 @@ async def _connection(settings: EmailSettings) -> AsyncIterator[aiosmtplib.SMTP]
         smtp.close()
 
 
+async def _bear(smtp: aiosmtplib.SMTP, settings: EmailSettings, tokens: Tokens) -> None:
+    """Log in with a token; one that is refused is renewed once."""
+    token = await tokens.token()
+    try:
+        await _authenticate(smtp, settings, token)
+    except aiosmtplib.SMTPAuthenticationError:
+        token = await tokens.token(refused=token)
+        await _authenticate(smtp, settings, token)
+
+
+async def _authenticate(
+    smtp: aiosmtplib.SMTP, settings: EmailSettings, token: str
+) -> None:
+    user = settings.username or ""
+    if "oauthbearer" not in smtp.server_auth_methods:
+        await smtp.auth_xoauth2(user, token)
+        return
+    first = oauthbearer(user, settings.host, settings.port, token)
+    said = await smtp.execute_command(b"AUTH", b"OAUTHBEARER", first.encode())
+    if said.code == aiosmtplib.SMTPStatus.auth_continue:
+        said = await smtp.execute_command(CANCEL.encode())
+    if said.code != aiosmtplib.SMTPStatus.auth_successful:
+        raise aiosmtplib.SMTPAuthenticationError(said.code, said.message)
+
+
 def _client(settings: EmailSettings) -> aiosmtplib.SMTP:
     password = settings.password
     return aiosmtplib.SMTP(
         hostname=settings.host,
         port=settings.port,
-        username=settings.username,
+        username=None if settings.oauth2 else settings.username,
         password=password.get_secret_value() if password else None,
         local_hostname=settings.domain,
         timeout=settings.timeout,

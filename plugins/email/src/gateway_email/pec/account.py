@@ -41,6 +41,7 @@ class Account:
                 **config.smtp.model_dump(),
                 "username": config.username,
                 "password": config.password,
+                "oauth2": None,
                 "cafile": config.cafile,
                 "timeout": config.timeout,
                 "sender": config.address,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from gateway.plugin import ChannelReference, Section
 from gateway_email.config import LOOPBACK, EmailChannelConfig, MailAddress
@@ -39,6 +39,9 @@ class PecChannelConfig(EmailChannelConfig):
 
     Account and password are those of both servers.
     """
+
+    password: SecretStr
+    """Password of the account: ``{ env = "NAME" }`` or ``{ file = "path" }``."""
 
     address: MailAddress
     """The mailbox's PEC address; what we write comes from it."""
