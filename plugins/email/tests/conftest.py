@@ -209,7 +209,7 @@ def channel(
 ) -> Callable[..., EmailChannel]:
     """Make a channel on a mailbox of urp@comune.test."""
 
-    def make(**changes: Any) -> EmailChannel:
+    def make(*, smtp_port: int = 1, **changes: Any) -> EmailChannel:
         values = {
             "host": "127.0.0.1",
             "security": "none",
@@ -219,7 +219,7 @@ def channel(
             "idle_seconds": 60.0,
         }
         config = EmailChannelConfig.model_validate({**values, **changes})
-        return EmailChannel(ChannelId("posta"), config, context())
+        return EmailChannel(ChannelId("posta"), config, context(port=smtp_port))
 
     return make
 

@@ -244,7 +244,12 @@ async def test_health_knows_the_last_sign_of_life(
     [
         ({}, HealthStatus.OK, ""),
         ({"password": "falsa"}, HealthStatus.DOWN, "imap_login"),
-        ({"folders": ["Niente"]}, HealthStatus.DOWN, "imap_select"),
+        (
+            {"folders": ["Niente", "inbox"]},
+            HealthStatus.DOWN,
+            "no folder Niente on the server; there are: INBOX",
+        ),
+        ({"smtp_port": 1}, HealthStatus.DOWN, "smtp_unreachable"),
         ({"security": "tls"}, HealthStatus.DOWN, "imap_broken: connect failed"),
         ({"port": 1}, HealthStatus.DOWN, "imap_broken: connect failed"),
     ],
@@ -257,7 +262,8 @@ async def test_check_logs_in_and_selects(
     text: str,
 ) -> None:
     """A wrong password, folder, port or protection is named before the start."""
-    health = await channel(**{"port": server.imap_port, **changes}).check()
+    ports = {"port": server.imap_port, "smtp_port": server.smtp_port}
+    health = await channel(**{**ports, **changes}).check()
 
     assert status is health.status
     assert text in health.text

@@ -206,7 +206,9 @@ async def test_certificate_is_checked(
     mail_server: Any, channel: MakeChannel, context: MakeContext
 ) -> None:
     """A server whose certificate is not trusted gets no password."""
-    posta = _mailbox(mail_server, channel, "urp@comune.test")
+    reads = _mailbox(mail_server, channel, "urp@comune.test")
+    writes = _connector(mail_server, context).context
+    posta = EmailChannel(reads.id, reads.config, writes)
     distrusting = EmailChannel(
         posta.id,
         posta.config.model_copy(update={"cafile": None}),

@@ -8,7 +8,6 @@ from importlib.metadata import entry_points, metadata
 from gateway_email import (
     EmailChannel,
     EmailChannelConfig,
-    EmailConnector,
     EmailConnectorConfig,
     EmailPlugin,
     EmailSettings,
@@ -16,7 +15,6 @@ from gateway_email import (
     PecConnectorConfig,
 )
 
-from gateway.connector import ConnectorType
 from gateway.model import Manners
 from gateway.plugin import Context
 
@@ -46,7 +44,7 @@ async def test_channel_and_connector_are_offered(
     assert (certified.name, certified.config) == ("pec", PecChannelConfig)
     assert certified.manners == offered.manners
     ordinary, registered = plugin.register_connectors()
-    assert ordinary == ConnectorType("email", EmailConnectorConfig, EmailConnector)
+    assert (ordinary.name, ordinary.config) == ("email", EmailConnectorConfig)
     assert (registered.name, registered.config) == ("pec", PecConnectorConfig)
 
 

@@ -7,7 +7,6 @@ In by IMAP with IDLE (`EmailChannel`), out by SMTP (`EmailChannel.send` to citiz
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from gateway.channel import ChannelType
@@ -48,14 +47,14 @@ class EmailPlugin(Plugin[EmailSettings]):
         """
         self._child = Child()
         self._accounts: dict[ChannelId, Account] = {}
+        self._read: set[str] = set()
 
     @hookimpl
     def register_channels(self) -> list[ChannelType]:
         """Offer the mailboxes that citizens and offices write to."""
         manners = Manners(daily_notice=True)
-        factory = partial(EmailChannel, child=self._child)
         return [
-            ChannelType("email", EmailChannelConfig, factory, manners),
+            ChannelType("email", EmailChannelConfig, self._open, manners),
             ChannelType("pec", PecChannelConfig, self._open_pec, manners),
         ]
 
@@ -63,9 +62,26 @@ class EmailPlugin(Plugin[EmailSettings]):
     def register_connectors(self) -> list[ConnectorType]:
         """Offer delivery to an office by mail, ordinary or registered."""
         return [
-            ConnectorType("email", EmailConnectorConfig, EmailConnector),
+            ConnectorType("email", EmailConnectorConfig, self._write),
             ConnectorType("pec", PecConnectorConfig, self._write_pec),
         ]
+
+    def _open(
+        self, channel_id: ChannelId, config: EmailChannelConfig, context: Context[Any]
+    ) -> EmailChannel:
+        """Make the channel of an ordinary mailbox, and note that it is read."""
+        self._read.add(config.username)
+        channel = EmailChannel(channel_id, config, context, child=self._child)
+        channel.accounts = self._read
+        return channel
+
+    def _write(
+        self, service: ServiceId, config: EmailConnectorConfig, context: Context[Any]
+    ) -> EmailConnector:
+        """Make a connector that knows which mailboxes are read."""
+        connector = EmailConnector(service, config, context)
+        connector.accounts = self._read
+        return connector
 
     def _open_pec(
         self, channel_id: ChannelId, config: PecChannelConfig, context: Context[Any]

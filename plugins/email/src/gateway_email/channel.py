@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from functools import cached_property
 from typing import Any
 
@@ -24,10 +24,15 @@ from gateway.model import (
     Semantics,
 )
 from gateway.plugin import Context
+from gateway_email.checking import (
+    check_mailbox,
+    check_reply_to,
+    check_submission,
+    worst,
+)
 from gateway_email.config import EmailChannelConfig, EmailSettings, is_address
 from gateway_email.delivery import read_enclosures, send
 from gateway_email.following import Follower
-from gateway_email.imap import MailboxError, open_mailbox
 from gateway_email.isolation import Child
 from gateway_email.oauth2 import Tokens
 from gateway_email.parse import part_content
@@ -43,6 +48,8 @@ class EmailChannel(Channel[EmailChannelConfig]):
     """Collects mail by IMAP, each folder on its own connection; answers by SMTP."""
 
     semantics = Semantics.BLIND
+    accounts: Collection[str] = ()
+    """The mailboxes that are read by any channel of the plugin, this one among them."""
 
     def __init__(
         self,
@@ -179,16 +186,13 @@ class EmailChannel(Channel[EmailChannelConfig]):
         await self.child.close()
 
     async def check(self) -> Health:
-        """Log in and select each folder; change nothing."""
-        try:
-            for follower in self.followers:
-                async with open_mailbox(
-                    self.config, follower.folder, tokens=self.tokens
-                ):
-                    pass
-        except MailboxError as error:
-            return Health(status=HealthStatus.DOWN, text=str(error))
-        return Health(status=HealthStatus.OK)
+        """Log in to both servers, look at folders and sizes; change nothing."""
+        found = await asyncio.gather(
+            check_mailbox(self.config, self.tokens),
+            check_submission(self.settings, self.sender_tokens),
+        )
+        accounts = self.accounts or {self.config.username}
+        return worst([*found, check_reply_to(self.settings, accounts)])
 
     def health(self) -> Health:
         """Say for each folder how long ago the server last answered, and what is amiss.

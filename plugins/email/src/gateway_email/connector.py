@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from functools import cached_property
 
 from gateway.connector import Connector
-from gateway.errors import DeliveryError
 from gateway.model import Address, Handover, Health, HealthStatus, Receipt, Semantics
-from gateway_email import smtp
+from gateway_email.checking import check_reply_to, check_submission, worst
 from gateway_email.config import EmailConnectorConfig, EmailSettings
 from gateway_email.delivery import read_enclosures, send
 from gateway_email.oauth2 import Tokens
@@ -24,6 +24,8 @@ class EmailConnector(Connector[EmailConnectorConfig]):
     """
 
     semantics = Semantics.BLIND
+    accounts: Collection[str] | None = None
+    """The mailboxes that are read by channels of the plugin; None: not known."""
 
     @property
     def settings(self) -> EmailSettings:
@@ -75,15 +77,14 @@ class EmailConnector(Connector[EmailConnectorConfig]):
         return sender in [mailto(address) for address in allowed]
 
     async def check(self) -> Health:
-        """Connect and log in; send nothing."""
-        try:
-            await smtp.probe(self.settings, self.sender_tokens)
-        except DeliveryError as error:
-            return Health(status=HealthStatus.DOWN, text=str(error))
+        """Log in, look at addresses and sizes; send nothing."""
+        found = [await check_submission(self.settings, self.sender_tokens)]
         if self.settings.reply_to.casefold() in map(str.casefold, self.config.to):
             text = (
                 f"{self.settings.reply_to} is the gateway's own mailbox (reply_to): it"
                 " would take the office's mail away, give the office another address"
             )
-            return Health(status=HealthStatus.DEGRADED, text=text)
-        return Health(status=HealthStatus.OK)
+            found.append(Health(status=HealthStatus.DEGRADED, text=text))
+        if self.accounts is not None and not self.accounts:
+            found.append(check_reply_to(self.settings, self.accounts))
+        return worst(found)

@@ -21,6 +21,7 @@ from imapclient import imap_utf7  # type: ignore[import-untyped]
 from gateway.connections import explain
 from gateway.errors import GatewayError
 from gateway_email.config import EmailChannelConfig
+from gateway_email.folder_list import folder_names
 from gateway_email.oauth2 import CANCEL, TokenError, Tokens, oauthbearer, xoauth2
 
 _T = TypeVar("_T")
@@ -80,7 +81,8 @@ class Mailbox:
         )
         await self._run("connect", client.wait_hello_from_server())
         await self._log_in(client)
-        await self.select()
+        if self._folder:
+            await self.select()
 
     async def _log_in(self, client: aioimaplib.IMAP4) -> None:
         """Log in by password or token; a token that is refused is renewed once."""
@@ -142,6 +144,11 @@ class Mailbox:
         lines = await self._command("select", self._connected().select(folder))
         self.uid_validity = _response_code(lines, b"UIDVALIDITY")
         self._uid_next = _response_code(lines, b"UIDNEXT")
+
+    async def folders(self) -> list[str]:
+        """Return the names of the folders that can be selected."""
+        listing = self._connected().list('""', "*")
+        return folder_names(await self._command("list", listing))
 
     async def make_done_folder(self) -> None:
         """Make the folder for what is done; that it is there already is no error."""
@@ -296,7 +303,7 @@ async def open_mailbox(
     *,
     tokens: Tokens | None = None,
 ) -> AsyncIterator[Mailbox]:
-    """Connect, log in and select ``folder``; hang up at the end.
+    """Connect, log in and select ``folder``, if named; hang up at the end.
 
     Raises:
         MailboxError: one of these steps failed.

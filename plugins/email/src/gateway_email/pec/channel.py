@@ -19,8 +19,8 @@ from gateway.model import (
     Receipt,
 )
 from gateway.plugin import Context
-from gateway_email import smtp
 from gateway_email.channel import EmailChannel
+from gateway_email.checking import check_mailbox, check_submission, worst
 from gateway_email.config import is_address
 from gateway_email.delivery import read_enclosures
 from gateway_email.isolation import Child
@@ -117,15 +117,11 @@ class PecChannel(EmailChannel):
 
     async def check(self) -> Health:
         """Log in to both servers, read the trust list; send and change nothing."""
-        health = await super().check()
-        if health.status is HealthStatus.DOWN:
-            return health
-        try:
-            await smtp.probe(self.account.settings)
-        except DeliveryError as error:
-            return Health(status=HealthStatus.DOWN, text=str(error))
-        trusted = self._trust_health()
-        return health if trusted.status is HealthStatus.OK else trusted
+        found = await asyncio.gather(
+            check_mailbox(self.config, None),
+            check_submission(self.account.settings, None),
+        )
+        return worst([*found, self._trust_health()])
 
     def _trust_health(self) -> Health:
         try:
