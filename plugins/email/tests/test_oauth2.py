@@ -10,9 +10,10 @@ from uuid import uuid4
 import aiosmtplib.smtp
 import pytest
 from gateway_email import EmailChannel, EmailConnector, EmailConnectorConfig
-from gateway_email.imap import aioimaplib
+from gateway_email.imap import aioimaplib, open_mailbox
 from gateway_email.oauth2 import TokenError, Tokens, oauthbearer, xoauth2
 from pydantic import ValidationError
+from smtp_servers import serving
 from token_provider import TokenProvider
 
 from gateway.errors import DeliveryError
@@ -256,3 +257,42 @@ async def test_token_of_somebody_else_is_refused(
     assert HealthStatus.DOWN is health.status
     assert "imap_login: the server refused a fresh token" in health.text
     assert ("smtp_login", True) == (caught.value.code, caught.value.account)
+
+
+async def test_server_without_initial_responses_is_answered(
+    provider, channel: Any, context: MakeContext
+):
+    """The token goes after the server's "+" (RFC 3501 §6.2.2), a refusal is closed."""
+    heard: list[str] = []
+
+    async def serve(reader: Any, writer: Any) -> None:
+        writer.write(b"* OK hi\r\n")
+        while line := (await reader.readline()).decode().strip():
+            tag, _, rest = line.partition(" ")
+            if rest == "CAPABILITY":
+                writer.write(b"* CAPABILITY IMAP4rev1 AUTH=XOAUTH2\r\n")
+            if rest.startswith("AUTHENTICATE"):
+                heard.append(rest)
+                writer.write(b"+ \r\n")
+                heard.append((await reader.readline()).decode().strip())
+                if heard[-1] == xoauth2("urp@comune.test", "token-1"):
+                    writer.write(b"+ eyJzdGF0dXMiOiI0MDEifQ==\r\n")
+                    heard.append((await reader.readline()).decode())
+                    writer.write(f"{tag} NO refused\r\n".encode())
+                    continue
+            writer.write(f"{tag} OK done\r\n".encode())
+
+    async with serving(serve) as port:
+        config = channel(port=port).config
+        config = config.model_copy(update={"password": None})
+        tokens = Tokens(provider.config(), context())
+        async with open_mailbox(config, "", tokens=tokens):
+            pass
+
+    assert [
+        "AUTHENTICATE XOAUTH2",
+        xoauth2("urp@comune.test", "token-1"),
+        "\r\n",
+        "AUTHENTICATE XOAUTH2",
+        xoauth2("urp@comune.test", "token-2"),
+    ] == heard
