@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from gateway_email import EmailChannel
+from gateway_email.enclosed import part_content
 from gateway_email.isolation import Child, ChildError, Limits
-from gateway_email.parse import part_content
 
 from gateway.errors import AttachmentError, Overloaded, PayloadError, Unreadable
 from gateway.model import Inbound

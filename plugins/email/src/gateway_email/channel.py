@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from gateway.channel import Channel, Line
-from gateway.errors import AttachmentError, DeliveryError, Unreadable
+from gateway.errors import AttachmentError, DeliveryError, Overloaded, Unreadable
 from gateway.model import (
     Address,
     Attachment,
@@ -32,11 +32,11 @@ from gateway_email.checking import (
 )
 from gateway_email.config import EmailChannelConfig, EmailSettings, is_address
 from gateway_email.delivery import read_enclosures, send
+from gateway_email.enclosed import part_content
 from gateway_email.following import Follower
-from gateway_email.isolation import Child
+from gateway_email.isolation import Child, ChildError
 from gateway_email.oauth2 import Tokens
-from gateway_email.parse import part_content
-from gateway_email.reading import Ours, read_stored
+from gateway_email.reading import Ours, has_winmail, read_stored
 from gateway_email.render import render_outgoing
 from gateway_email.stationery import Stationery
 
@@ -116,17 +116,30 @@ class EmailChannel(Channel[EmailChannelConfig]):
             PayloadError: it can't be read; it is kept and shown to staff.
 
         """
-        return read_stored(inbound, self._ours)
+        return read_stored(inbound, self._ours, unpacks=True)
 
     async def read(self, inbound: Inbound) -> Message | Receipt:
         """Read a stored mail in a child process.
+
+        What is packed in a ``winmail.dat`` is a second task: if that fails, the file
+        stays as it is.
 
         Raises:
             PayloadError: it can't be read within the limits; it is kept and shown.
             Overloaded: it had no turn; it is read later.
 
         """
-        return await self.child.run(read_stored, inbound, self._ours)
+        ours = self._ours
+        read = await self.child.run(read_stored, inbound, ours)
+        if not has_winmail(read):
+            return read
+        try:
+            return await self.child.run_briefly(
+                read_stored, inbound, ours, unpacks=True
+            )
+        except (Unreadable, ChildError, Overloaded):
+            self.context.log.warning("winmail_left_packed", item=inbound.id)
+            return read
 
     @property
     def _ours(self) -> Ours:
@@ -136,6 +149,7 @@ class EmailChannel(Channel[EmailChannelConfig]):
             domain=settings.domain,
             addresses=(settings.sender, settings.reply_to, self.config.username),
             authserv_id=self.config.authserv_id,
+            language=self.context.language,
         )
 
     async def send(self, outgoing: Outgoing) -> Receipt:

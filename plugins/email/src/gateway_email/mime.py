@@ -1,11 +1,14 @@
-"""The parts of a mail, within limits, each with a path by which it is found again."""
+"""The parts of a mail, within limits, each with a path by which it is found again.
+
+A mail within a mail is a leaf: its octets are those that came.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import policy
-from email.message import Message
+from email.message import EmailMessage, Message
 from email.parser import BytesParser
 
 from gateway.errors import Unreadable
@@ -19,6 +22,21 @@ _BOUNDARY_LINES = 5_000
 """Lines that may be boundaries: parsing 100,000 parts takes seconds."""
 
 
+_NAME_CHARACTERS = 120
+
+
+class _Opaque(EmailMessage):
+    """A part that the parser doesn't look into if it is a mail itself."""
+
+    def get_content_type(self) -> str:
+        """Hide the type from the parser; `Part.media_type` is the true one."""
+        claimed = super().get_content_type()
+        return _OPAQUE if claimed.startswith("message/") else claimed
+
+
+_OPAQUE = "application/octet-stream"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A leaf of the MIME tree; ``path`` counts children from 1: ``2.1``."""
@@ -29,13 +47,17 @@ class Part:
     @property
     def media_type(self) -> str:
         """Return the claimed type, ``text/plain`` if it is missing or broken."""
-        return self.message.get_content_type()
+        return Message.get_content_type(self.message)
 
     @property
     def name(self) -> str:
         """Return the claimed file name, without any folder."""
         name = clean(self.message.get_filename() or "")
-        return name.replace("\\", "/").rpartition("/")[2]
+        name = name.replace("\\", "/").rpartition("/")[2]
+        if len(name) <= _NAME_CHARACTERS:
+            return name
+        stem, dot, ending = name.rpartition(".")
+        return f"{stem[:_NAME_CHARACTERS]}{dot}{ending[:10]}"
 
     @property
     def is_body(self) -> bool:
@@ -45,9 +67,7 @@ class Part:
         return is_text and disposition != "attachment" and not self.name
 
     def content(self) -> bytes:
-        """Return the decoded bytes; of a mail within the mail, its source."""
-        if self.message.is_multipart():
-            return b"".join(inner.as_bytes() for inner in _children(self.message))
+        """Return the decoded bytes; of a mail within the mail, those that came."""
         payload = self.message.get_payload(decode=True)
         return payload if isinstance(payload, bytes) else b""
 
@@ -81,11 +101,11 @@ def read_mail(raw: bytes) -> Mail:
 def _parse(raw: bytes) -> Mail:
     """Parse by the modern rules; by the old ones, which forgive more, if that fails."""
     try:
-        return BytesParser(policy=policy.default).parsebytes(raw)
+        return BytesParser(_Opaque, policy=policy.default).parsebytes(raw)
     except RecursionError:
         raise
     except BROKEN:
-        return BytesParser(policy=policy.compat32).parsebytes(raw)
+        return BytesParser(_Opaque, policy=policy.compat32).parsebytes(raw)
 
 
 def leaves(mail: Mail) -> Iterator[Part]:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from gateway.errors import AttachmentError, PayloadError, Unreadable
-from gateway.model import Address, Attachment, Inbound, Message, MessageId
+from gateway.errors import PayloadError, Unreadable
+from gateway.model import Address, Inbound, Message, MessageId
 from gateway_email import headers, reply_token
 from gateway_email.authentication import is_authentic
 from gateway_email.automatic import is_automatic
+from gateway_email.enclosed import attachments, unpack
 from gateway_email.kinds import Kind, kind_of
 from gateway_email.mime import Part, leaves, read_mail
 from gateway_email.reply import new_text, new_text_of_html
+
+if TYPE_CHECKING:
+    from gateway_email.winmail import Contents
 
 SCHEME = "mailto"
 
@@ -20,14 +26,19 @@ _REPLY_MARKS = ("re:", "r:", "rif:", "i:", "fw:", "fwd:")
 
 
 def parse(
-    inbound: Inbound, *, key: bytes, domain: str, authserv_id: str | None = None
+    inbound: Inbound,
+    *,
+    key: bytes,
+    domain: str,
+    authserv_id: str | None = None,
+    unpacks: bool = False,
 ) -> Message:
     """Read a stored mail.
 
     ``references`` name our own Message-ID first if the mail came to an address with a
     token signed by ``key``. The subject becomes the first line of a new matter. The
     sender is authentic if the server ``authserv_id`` says so; it is None if there is
-    no such server.
+    no such server. ``unpacks``: also what is in a ``winmail.dat``, which may take long.
 
     Raises:
         PayloadError: the sender can't be told, or a limit is exceeded.
@@ -35,7 +46,7 @@ def parse(
     """
     mail = read_mail(inbound.original.body)
     try:
-        message = _read(mail, inbound, key=key, domain=domain)
+        message = _read(mail, inbound, key=key, domain=domain, unpacks=unpacks)
         if authserv_id is None:
             return message
         return replace(message, authentic=is_authentic(mail, authserv_id))
@@ -43,14 +54,19 @@ def parse(
         raise Unreadable("body", f"broken mail ({type(error).__name__})") from None
 
 
-def _read(mail: headers.Mail, inbound: Inbound, *, key: bytes, domain: str) -> Message:
+def _read(
+    mail: headers.Mail, inbound: Inbound, *, key: bytes, domain: str, unpacks: bool
+) -> Message:
     sender = headers.sender(mail)
     if sender is None:
         raise PayloadError("From", "expected one readable address")
     parts = list(leaves(mail))
     subject = headers.subject(mail)
     references = _references(mail, key, domain)
-    bodies, text = _choose_bodies(parts, _kind(subject, references, domain))
+    unpacked = unpack(parts) if unpacks else {}
+    bodies = [part for part in parts if part.is_body]
+    text = _text(bodies, unpacked.values(), _kind(subject, references, domain))
+    files = [part for part in parts if not part.is_body]
     return Message(
         id=MessageId(inbound.id),
         channel=inbound.channel,
@@ -60,9 +76,9 @@ def _read(mail: headers.Mail, inbound: Inbound, *, key: bytes, domain: str) -> M
         sent_at=headers.sent_at(mail, inbound.original.received_at),
         received_at=inbound.original.received_at,
         text=text if references else _with_subject(subject, text),
-        attachments=tuple(_attachment(part) for part in parts if part not in bodies),
+        attachments=tuple(attachments(files, unpacked)),
         references=references,
-        subject=headers.subject(mail),
+        subject=subject,
         automatic=is_automatic(mail),
     )
 
@@ -90,23 +106,6 @@ def own_message_id(delivery_id: UUID, domain: str) -> str:
     return f"<{delivery_id}@{domain}>"
 
 
-def part_content(raw: bytes, path: str) -> bytes:
-    """Return the bytes of the part at ``path``.
-
-    Raises:
-        AttachmentError: there is no such part.
-
-    """
-    try:
-        found = [part.content() for part in leaves(read_mail(raw)) if part.path == path]
-    except (PayloadError, *headers.BROKEN) as error:
-        kind = type(error).__name__
-        raise AttachmentError("unreadable", kind, retryable=False) from None
-    if not found:
-        raise AttachmentError("no_such_part", f"no part {path}", retryable=False)
-    return found[0]
-
-
 def _references(mail: headers.Mail, key: bytes, domain: str) -> tuple[str, ...]:
     named = headers.references(mail)
     for recipient in headers.recipients(mail):
@@ -118,24 +117,19 @@ def _references(mail: headers.Mail, key: bytes, domain: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-def _choose_bodies(parts: list[Part], kind: Kind) -> tuple[list[Part], str]:
-    """Return the parts that are text to be read, and the new text in them."""
-    bodies = [part for part in parts if part.is_body]
+def _text(bodies: list[Part], unpacked: Iterable[Contents], kind: Kind) -> str:
+    """Return the new text: of what is plain, else of HTML; at last, what was packed."""
     plain = [part.text() for part in bodies if part.media_type == "text/plain"]
     if any(text.strip() for text in plain):
-        return bodies, new_text("\n".join(plain), kind)
+        return new_text("\n".join(plain), kind)
     html = [part.text() for part in bodies if part.media_type == "text/html"]
-    return bodies, new_text_of_html("\n".join(html), kind)
+    text = new_text_of_html("\n".join(html), kind)
+    for each in unpacked:
+        text = text or new_text(each.text, kind) or new_text_of_html(each.html, kind)
+    return text
 
 
 def _with_subject(subject: str, text: str) -> str:
     if not subject or subject.lower().startswith(_REPLY_MARKS):
         return text
     return f"{subject}\n\n{text}".strip()
-
-
-def _attachment(part: Part) -> Attachment:
-    size = None if part.message.is_multipart() else len(part.content())
-    return Attachment(
-        media_type=part.media_type, locator=part.path, name=part.name, size=size
-    )

@@ -34,6 +34,13 @@ PEC_ORDINARY = "Ordinary mail that came to the PEC mailbox: not certified"
 REFERRAL = "Written in response to an advertisement"
 NO_TEXT = "(no text)"
 
+APPOINTMENT = "Appointment: {summary}"
+CANCELLED_APPOINTMENT = "Cancelled appointment: {summary}"
+ONCE = "When: {when}"
+REPEATED = "When: {when}, then regularly"
+PLACE = "Where: {place}"
+ORGANISER = "Organiser: {organiser}"
+
 SENT_AT = "{date:%d/%m/%Y} at {date:%H:%M}"
 LAST_DAY = "{date:%d/%m/%Y}"
 MAIL = "e-mail"
