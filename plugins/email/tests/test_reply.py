@@ -108,7 +108,7 @@ def test_long_text_is_kept_whole() -> None:
 @given(st.text())
 def test_any_text_is_read(text: str) -> None:
     """No text raises, and one that says something is not emptied."""
-    assert bool(new_text(text)) == bool(text.strip())
+    assert new_text(text) or not any(map(str.isalnum, text))
 
 
 @given(st.text())

@@ -17,7 +17,7 @@ from gateway.plugin import Context, Plugin, hookimpl
 from gateway_email.channel import EmailChannel
 from gateway_email.config import EmailChannelConfig, EmailConnectorConfig, EmailSettings
 from gateway_email.connector import EmailConnector
-from gateway_email.isolation import Child
+from gateway_email.isolation import Child, Limits
 from gateway_email.pec.account import Account
 from gateway_email.pec.channel import PecChannel
 from gateway_email.pec.config import PecChannelConfig, PecConnectorConfig
@@ -40,12 +40,12 @@ __all__ = [
 class EmailPlugin(Plugin[EmailSettings]):
     """Offers channels and connectors of the types ``email`` and ``pec``."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
         """Have one set of child processes for all mailboxes, and no PEC mailbox yet.
 
         Channels make them known; the gateway makes these before connectors.
         """
-        self._child = Child()
+        self._child = Child(limits)
         self._accounts: dict[ChannelId, Account] = {}
         self._read: set[str] = set()
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from email import headerregistry, policy
 from email.errors import MessageError
-from email.message import Message
+from email.message import EmailMessage, Message
 from email.parser import BytesHeaderParser
 from typing import Any, TypeAlias
 
@@ -39,13 +39,38 @@ _ADDRESS_LIMIT = 1_000
 
 _REFERENCES = 50
 
+_MIME_FIELD_LIMIT = 4 * 1024
+"""Octets of a Content-… field that we read: the library does at each look."""
+
 _RECIPIENT_FIELDS = ("Delivered-To", "X-Original-To", "Envelope-To", "To", "Cc")
 """Where our own address may stand, most reliable first."""
 
 
+class Careful(EmailMessage):
+    """A mail whose broken or endless fields are as if they weren't there.
+
+    The parser itself looks at some of them, and one mail must not stop a mailbox.
+    """
+
+    def get(self, name: str, failobj: Any = None) -> Any:
+        """Return a field, ``failobj`` if it is missing, too long or unreadable."""
+        if len(raw_value(self, name)) > _MIME_FIELD_LIMIT:
+            return failobj
+        try:
+            return super().get(name, failobj)
+        except BROKEN:
+            return failobj
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether `get` finds the field: the library relies on both."""
+        return self.get(str(name)) is not None
+
+
 def read_headers(raw: bytes) -> Mail:
     """Read the header block alone, cut off at `HEADER_LIMIT`."""
-    return BytesHeaderParser(policy=policy.default).parsebytes(raw[:HEADER_LIMIT])
+    return BytesHeaderParser(Careful, policy=policy.default).parsebytes(
+        raw[:HEADER_LIMIT]
+    )
 
 
 def raw_values(message: Mail, name: str) -> Iterator[str]:

@@ -27,6 +27,7 @@ _UNSEEN = (
     "[hidden]",
 )
 _HIDING = re.compile(r"(display:none|visibility:hidden|mso-hide:all)(;|!|$)")
+_LINK = re.compile(r"\s*(https?|mailto|tel):", re.IGNORECASE)
 _CELLS = " | "
 
 
@@ -68,6 +69,9 @@ def html_texts(html: str) -> Iterator[str]:
     tree = LexborHTMLParser(html)
     _drop(tree.css(",".join(_UNSEEN)))
     _drop(node for node in tree.css("[style]") if _is_hidden(node))
+    for link in tree.css("a[href]"):
+        if not _LINK.match(link.attributes.get("href") or ""):
+            del link.attrs["href"]
     for cell in tree.css("td + td, th + th, td + th, th + td"):
         cell.insert_before(_CELLS)
     yield _text(tree)

@@ -5,15 +5,16 @@ A mail within a mail is a leaf: its octets are those that came.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import policy
-from email.message import EmailMessage, Message
+from email.message import Message
 from email.parser import BytesParser
 
 from gateway.errors import Unreadable
 from gateway_email.charset import decode
-from gateway_email.headers import BROKEN, HEADER_LIMIT, Mail, clean
+from gateway_email.headers import BROKEN, HEADER_LIMIT, Careful, Mail, clean
 
 DEPTH_LIMIT = 20
 PARTS_LIMIT = 200
@@ -23,9 +24,11 @@ _BOUNDARY_LINES = 5_000
 
 
 _NAME_CHARACTERS = 120
+_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,100}/[a-z0-9!#$&^_.+-]{1,100}")
+"""A media type (RFC 6838 §4.2)."""
 
 
-class _Opaque(EmailMessage):
+class _Opaque(Careful):
     """A part that the parser doesn't look into if it is a mail itself."""
 
     def get_content_type(self) -> str:
@@ -46,14 +49,20 @@ class Part:
 
     @property
     def media_type(self) -> str:
-        """Return the claimed type, ``text/plain`` if it is missing or broken."""
-        return Message.get_content_type(self.message)
+        """Return the claimed type, ``text/plain`` if it is missing or broken.
+
+        So is a multipart without parts: its text is all that there is.
+        """
+        claimed = Message.get_content_type(self.message)
+        if claimed.startswith("multipart/") or not _TYPE.fullmatch(claimed):
+            return "text/plain"
+        return claimed
 
     @property
     def name(self) -> str:
         """Return the claimed file name, without any folder."""
         name = clean(self.message.get_filename() or "")
-        name = name.replace("\\", "/").rpartition("/")[2]
+        name = name.replace("\\", "/").rpartition("/")[2].rstrip(". ")
         if len(name) <= _NAME_CHARACTERS:
             return name
         stem, dot, ending = name.rpartition(".")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SCHEME = "mailto"
 
+_TEXT_CHARACTERS = 200_000
+
 _REPLY_MARKS = ("re:", "r:", "rif:", "i:", "fw:", "fwd:")
 
 
@@ -72,15 +74,21 @@ def _read(
         channel=inbound.channel,
         external_id=headers.message_id(mail) or inbound.external_id,
         sender=mailto(sender.addr_spec),
-        sender_name=headers.clean(sender.display_name),
+        sender_name=_name(sender.display_name),
         sent_at=headers.sent_at(mail, inbound.original.received_at),
         received_at=inbound.original.received_at,
-        text=text if references else _with_subject(subject, text),
+        text=_bounded(text if references else _with_subject(subject, text)),
         attachments=tuple(attachments(files, unpacked)),
         references=references,
         subject=subject,
         automatic=is_automatic(mail),
     )
+
+
+def _name(claimed: str) -> str:
+    """Return a name; not one that passes itself off as an address."""
+    name = headers.clean(claimed)
+    return "" if "@" in name else name
 
 
 def _kind(subject: str, references: tuple[str, ...], domain: str) -> Kind:
@@ -127,6 +135,13 @@ def _text(bodies: list[Part], unpacked: Iterable[Contents], kind: Kind) -> str:
     for each in unpacked:
         text = text or new_text(each.text, kind) or new_text_of_html(each.html, kind)
     return text
+
+
+def _bounded(text: str) -> str:
+    """Return as much as somebody may read, and a mark if that is not all."""
+    if len(text) <= _TEXT_CHARACTERS:
+        return text
+    return f"{text[:_TEXT_CHARACTERS]}\n[…]"
 
 
 def _with_subject(subject: str, text: str) -> str:

@@ -16,6 +16,7 @@ from gateway_email.parse import parse
 from gateway_email.texts import Texts
 
 _CALENDARS = ("application/ics", "text/calendar")
+_CALENDARS_READ = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +64,10 @@ def read_stored(
 def _with_appointments(message: Message, raw: bytes, language: str) -> Message:
     """Add to the text what calendar files say; those that can't be read stay files."""
     said = [message.text]
-    for each in message.attachments:
-        if each.media_type in _CALENDARS:
-            with suppress(AttachmentError, Unreadable):
-                said.append(_described(part_content(raw, each.locator), language))
+    calendars = [it for it in message.attachments if it.media_type in _CALENDARS]
+    for each in calendars[:_CALENDARS_READ]:
+        with suppress(AttachmentError, Unreadable):
+            said.append(_described(part_content(raw, each.locator), language))
     # Clients send an invitation twice: to be read and to be opened.
     text = "\n\n".join(dict.fromkeys(filter(None, said)))
     return message if text == message.text else replace(message, text=text)

@@ -22,6 +22,11 @@ _HEAD_CHARACTERS = 8_000
 _LINE_CHARACTERS = 2_000
 """The library's expressions are quadratic: it gets no more than this to read."""
 
+_LINE_ENDS = "\t\n\v\f\r\x1c\x1d\x1e\x85"
+_CONTROLS = {code for code in range(0xA0) if not chr(code).isprintable()}
+_DIRECTIONS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+_INVISIBLE = dict.fromkeys((_CONTROLS | _DIRECTIONS) - set(map(ord, _LINE_ENDS)))
+
 _HEADER_LINES = 3
 """Lines a quoted header block has at least: From, Sent, To."""
 
@@ -93,8 +98,12 @@ def _is_beginning(text: str, lines: list[str]) -> bool:
 
 
 def _squeeze(text: str) -> list[str]:
-    """Return the lines, with runs of blank lines made one."""
-    lines = [line.rstrip() for line in text.replace("\u00a0", " ").splitlines()]
+    """Return the lines, with runs of blank lines made one, and nothing invisible.
+
+    NUL can't be stored; escapes and changes of direction deceive who reads.
+    """
+    visible = text.replace("\u00a0", " ").translate(_INVISIBLE)
+    lines = [line.rstrip() for line in visible.splitlines()]
     pairs = zip(lines, ["", *lines], strict=False)
     return [line for line, before in pairs if line or before]
 

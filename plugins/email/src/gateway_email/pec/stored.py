@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.errors import AttachmentError, PayloadError
 from gateway.model import Inbound, Message, Receipt
-from gateway_email import parse
+from gateway_email import enclosed, parse
 from gateway_email.evidence import Evidence
 from gateway_email.pec import receipts, trust
 from gateway_email.pec.account import pec
@@ -79,7 +79,7 @@ def part_content(raw: bytes, path: str) -> bytes:
         mail = enclosed_mail(raw)
     except PayloadError as error:
         raise AttachmentError("unreadable", str(error), retryable=False) from None
-    return parse.part_content(mail, path)
+    return enclosed.part_content(mail, path)
 
 
 def _policy(mailbox: Mailbox) -> Policy:
