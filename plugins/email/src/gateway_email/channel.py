@@ -48,6 +48,8 @@ class EmailChannel(Channel[EmailChannelConfig]):
     """Collects mail by IMAP, each folder on its own connection; answers by SMTP."""
 
     semantics = Semantics.BLIND
+    grace_seconds = 0.0
+    """Nobody will tell later whether a mail was taken: there is nothing to wait for."""
     accounts: Collection[str] = ()
     """The mailboxes that are read by any channel of the plugin, this one among them."""
 

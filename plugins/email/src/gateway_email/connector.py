@@ -24,6 +24,8 @@ class EmailConnector(Connector[EmailConnectorConfig]):
     """
 
     semantics = Semantics.BLIND
+    grace_seconds = 0.0
+    """Nobody will tell later whether a mail was taken: there is nothing to wait for."""
     accounts: Collection[str] | None = None
     """The mailboxes that are read by channels of the plugin; None: not known."""
 

@@ -218,12 +218,15 @@ class Mailbox:
             await self._command("noop", client.noop())
             return
         idle = await self._run("idle", client.idle_start(timeout=seconds * 2))
-        push = asyncio.ensure_future(client.wait_server_push(timeout=seconds))
-        await asyncio.wait(
-            {push, self._lost}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-        )
-        push.cancel()
-        await asyncio.gather(push, return_exceptions=True)
+        push = asyncio.ensure_future(client.wait_server_push(timeout=seconds * 2))
+        try:
+            await asyncio.wait(
+                {push, self._lost},
+                timeout=seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            push.cancel()
         if not self._lost.done():
             client.idle_done()
         await self._run("idle", _wait(idle))
