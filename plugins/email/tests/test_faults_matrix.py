@@ -73,20 +73,5 @@ async def _strike(town: Town, fault: Fault, stage: str, at: int) -> list[str]:
         await asyncio.wait_for(proxy.struck.wait(), 30)
         await town.write(AFTER)
         await asyncio.wait_for(proxy.healed.wait(), 60)
-        async with asyncio.timeout(RECOVERY):
-            await eventually(lambda: _all_reached(town))
-            await eventually(lambda: _all_moved(town))
-            await eventually(lambda: _all_told(town))
-        return await town.complaints(doubles=2 if is_lost_reply else 0)
-
-
-async def _all_reached(town: Town) -> bool:
-    return town.sent.keys() <= (await town.reached()).keys()
-
-
-async def _all_moved(town: Town) -> bool:
-    return await town.left() == 0
-
-
-async def _all_told(town: Town) -> bool:
-    return town.sent.keys() <= (await town.told()).keys()
+        await eventually(town.is_well, RECOVERY)
+        return await town.complaints({2 if is_lost_reply else 0})
