@@ -27,6 +27,7 @@ MODULES = (
     "footprint",
     "streaming",
     "films",
+    "mail_in",
 )
 BENCH = ROOT / "build" / "bench.json"
 COLUMNS = ("name", "ours", "reference", "ratio", "spread")

@@ -17,10 +17,10 @@ from gateway_email.parse import sender_of
 
 _T = TypeVar("_T")
 
-_SIZES = 200
+_SIZES = 250
 """Mails whose sizes are asked for together."""
 
-_BATCH = 50
+_BATCH = 250
 """Mails that are fetched, stored and marked together."""
 
 _BATCH_OCTETS = 4 * 1024 * 1024

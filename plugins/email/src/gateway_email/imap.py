@@ -27,6 +27,10 @@ from gateway_email.oauth2 import CANCEL, TokenError, Tokens, oauthbearer, xoauth
 _T = TypeVar("_T")
 
 _OK = "OK"
+_AT_ONCE = 50
+"""Mails in one FETCH: for each line of the response the library goes one level deeper
+in the stack, and looks at all lines before it."""
+
 _OCTETS_PER_SECOND = 100_000
 """The slowest line on which a mail may be fetched in time."""
 
@@ -176,14 +180,15 @@ class Mailbox:
     async def fetch(self, uids: Sequence[int], octets: int) -> dict[int, bytes]:
         """Return the raw mails that still exist, unseen.
 
-        ``octets``: their size, for the deadline. Not more than some hundred lines at a
-        time: the library reads each one level deeper in the stack.
+        ``octets``: their size, for the deadline.
         """
-        if not uids:
-            return {}
+        mails: dict[int, bytes] = {}
         slack = octets / _OCTETS_PER_SECOND
-        lines = await self._uid("FETCH", uids, "(UID BODY.PEEK[])", slack=slack)
-        return _bodies(lines)
+        for start in range(0, len(uids), _AT_ONCE):
+            some = uids[start : start + _AT_ONCE]
+            lines = await self._uid("FETCH", some, "(UID BODY.PEEK[])", slack=slack)
+            mails |= _bodies(lines)
+        return mails
 
     async def mark_done(self, uids: Sequence[int]) -> None:
         """Move mails to the folder for what is done, or flag them as seen."""
