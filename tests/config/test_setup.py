@@ -52,4 +52,4 @@ def test_schema_needs_nothing_else(tmp_path: Path):
     kinds = kinds_in(path)
 
     assert ["email", "routing"] == list(kinds.plugins)
-    assert ["email"] == list(kinds.connectors)
+    assert ["email", "pec"] == list(kinds.connectors)
