@@ -12,6 +12,7 @@ from email import headerregistry, policy
 from email.errors import MessageError
 from email.message import EmailMessage, Message
 from email.parser import BytesHeaderParser
+from itertools import islice
 from typing import Any, TypeAlias
 
 Mail: TypeAlias = "Message[Any, Any]"
@@ -38,6 +39,7 @@ _ADDRESS_LIMIT = 1_000
 """Characters of a From field that we read."""
 
 _REFERENCES = 50
+_RECIPIENTS = 200
 
 _MIME_FIELD_LIMIT = 4 * 1024
 """Octets of a Content-… field that we read: the library does at each look."""
@@ -186,8 +188,11 @@ def references(message: Mail) -> list[str]:
 
 
 def recipients(message: Mail) -> Iterator[str]:
-    """Walk the addresses this mail came to, in lower case."""
-    for name in _RECIPIENT_FIELDS:
-        for raw in raw_values(message, name):
-            for word in raw.lower().replace(",", " ").split():
-                yield word.strip("<>;\"'")
+    """Walk the first 200 addresses this mail came to, in lower case."""
+    words = (
+        word.strip("<>;\"'")
+        for name in _RECIPIENT_FIELDS
+        for raw in raw_values(message, name)
+        for word in raw.lower().replace(",", " ").split()
+    )
+    yield from islice((word for word in words if "@" in word), _RECIPIENTS)
