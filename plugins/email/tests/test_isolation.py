@@ -56,6 +56,17 @@ async def test_a_bad_task_costs_only_itself(
     assert [3] * 4 == [await child.run(max, [number, 3]) for number in range(4)]
 
 
+async def test_processor_time_has_a_limit_of_its_own() -> None:
+    """Long before the clock on the wall has run out."""
+    child = Child(replace(LIMITS, wall_seconds=120.0))
+    async with asyncio.timeout(60):
+        with pytest.raises(Unreadable) as caught:
+            await child.run(sum, range(10**12))
+    await child.close()
+
+    assert "reader_timeout" == caught.value.code
+
+
 async def test_process_killed_while_idle_is_replaced(child: Child) -> None:
     """Somebody else's kill harms no task."""
     for _ in range(3):
