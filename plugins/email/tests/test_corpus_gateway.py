@@ -149,7 +149,9 @@ async def test_every_stored_mail_is_kept_and_read_or_shown(
 
     assert 300 <= len(mails)
     assert mails == fates.bodies
-    for table in FIXTURES.glob("*.toml"):
+    tables = [it for it in FIXTURES.glob("*.toml") if it.with_suffix("").is_dir()]
+    assert tables
+    for table in tables:
         for file, expected in tomllib.loads(table.read_text()).items():
             name = f"{table.stem}/{file}"
             if "text" in expected:
