@@ -74,9 +74,12 @@ class Receivers:
             lease=timedelta(seconds=self._crew.pace.lease),
         )
         try:
-            return await self._crew.store.run(work)
-        except StoreError as error:
-            log.warning("lease_failed", channel=channel_id, error=str(error))
+            # A database that does not answer must not keep us past our lease.
+            async with asyncio.timeout(self._crew.pace.lease / 3):
+                return await self._crew.store.run(work)
+        except (StoreError, TimeoutError) as error:
+            name = type(error).__name__
+            log.warning("lease_failed", channel=channel_id, error=str(error) or name)
             return False
 
     async def _keep(self, channel_id: ChannelId) -> None:

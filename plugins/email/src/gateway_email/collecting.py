@@ -13,7 +13,7 @@ from gateway.plugin import Context
 from gateway_email.config import EmailChannelConfig, EmailSettings
 from gateway_email.imap import Mailbox
 from gateway_email.known import KnownMails, Numbering
-from gateway_email.parse import sender_of
+from gateway_email.senders import sender_at_once
 
 _T = TypeVar("_T")
 
@@ -112,7 +112,7 @@ class Collector:
         hit("email.after_store")
 
     async def _accept(self, name: str, raw: bytes) -> None:
-        item = Item(external_id=f"{self._place}:{name}", sender=sender_of(raw))
+        item = Item(external_id=f"{self._place}:{name}", sender=sender_at_once(raw))
         await self._context.inbox.accept(self._channel, raw, [item])
 
     async def _finish(

@@ -27,7 +27,7 @@ from gateway_email.oauth2 import CANCEL, TokenError, Tokens, oauthbearer, xoauth
 _T = TypeVar("_T")
 
 _OK = "OK"
-_AT_ONCE = 50
+_AT_ONCE = 20
 """Mails in one FETCH: for each line of the response the library goes one level deeper
 in the stack, and looks at all lines before it."""
 

@@ -1,0 +1,32 @@
+"""Who sent a mail, told at once for the plain ones: intake asks of every mail."""
+
+from __future__ import annotations
+
+import re
+
+from gateway_email.parse import mailto, sender_of
+
+_HEAD = re.compile(rb"(?:[!-9;-~]+:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*)+(?=\r?\n)")
+_FROM = re.compile(rb"^From[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_ATOM = rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
+_PLAIN = re.compile(
+    rb"^From: (?:[A-Za-z]+(?: [A-Za-z]+)* )?(?P<open><)?"
+    rb"(?P<address>" + _ATOM + rb"@" + _ATOM + rb")(?(open)>)\r?\n(?![ \t])",
+    re.MULTILINE,
+)
+_HEAD_LIMIT = 64 * 1024
+
+
+def sender_at_once(raw: bytes) -> str:
+    """Return what `sender_of` does; only what is not plain is parsed for it.
+
+    Plain is one From with letters and one address of letters and digits, in a head
+    without a broken line.
+    """
+    head = _HEAD.match(raw, 0, _HEAD_LIMIT)
+    if head is None or len(_FROM.findall(head[0])) != 1:
+        return sender_of(raw)
+    found = _PLAIN.search(head[0])
+    if found is None or (found["open"] is None and b" " in found[0][6:].strip()):
+        return sender_of(raw)
+    return str(mailto(found["address"].decode("ascii")))
