@@ -31,6 +31,8 @@ _AT_ONCE = 20
 """Mails in one FETCH: for each line of the response the library goes one level deeper
 in the stack, and looks at all lines before it."""
 
+_SIZES_AT_ONCE = 50
+
 _OCTETS_PER_SECOND = 100_000
 """The slowest line on which a mail may be fetched in time."""
 
@@ -173,9 +175,13 @@ class Mailbox:
 
     async def sizes(self, uids: Sequence[int]) -> dict[int, int]:
         """Return the sizes of the mails that still exist, in octets."""
-        lines = await self._uid("FETCH", uids, "(UID RFC822.SIZE)")
-        found = ((_UID.search(line), _SIZE.search(line)) for line in lines)
-        return {int(uid[1]): int(size[1]) for uid, size in found if uid and size}
+        sizes: dict[int, int] = {}
+        for start in range(0, len(uids), _SIZES_AT_ONCE):
+            some = uids[start : start + _SIZES_AT_ONCE]
+            lines = await self._uid("FETCH", some, "(UID RFC822.SIZE)")
+            found = ((_UID.search(line), _SIZE.search(line)) for line in lines)
+            sizes |= {int(uid[1]): int(size[1]) for uid, size in found if uid and size}
+        return sizes
 
     async def fetch(self, uids: Sequence[int], octets: int) -> dict[int, bytes]:
         """Return the raw mails that still exist, unseen.
