@@ -56,7 +56,7 @@ demo: .venv/.demo
 	@$(BIN)/gateway demo $(ARGS)
 
 test: .venv/.dev
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.dev
 	@$(BIN)/ruff format --check .

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from gateway_email import EmailPlugin
 from gateway_email.isolation import Limits
 from gateway_email.parse import sender_of
@@ -25,6 +26,8 @@ from gateway.inbox import PROCESS
 from gateway.model import Item
 from gateway.store import schema
 from gateway.testing.kit import running
+
+pytestmark = pytest.mark.long
 
 FIXTURES = Path(__file__).parent / "fixtures"
 BOMBS = tomllib.loads((FIXTURES / "bombs.toml").read_text())

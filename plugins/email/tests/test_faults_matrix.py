@@ -20,6 +20,8 @@ from stage_proxy import Fault, proxied
 
 from gateway.testing.kit import running
 
+pytestmark = pytest.mark.long
+
 STAGES = ("connect", "idle", "fetch", "move", "submit")
 BEFORE, AFTER = 2, 3
 """Mails that wait when the gateway starts, and that come once the fault has struck."""

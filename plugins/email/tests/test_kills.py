@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from mail_town import Town, eventually
 
+pytestmark = pytest.mark.long
+
 KILLS = 20 if os.environ.get("REQUIRE_PEERS") == "1" else 4
 """At each step."""
 

@@ -29,6 +29,8 @@ from gateway.errors import StoreUnavailable
 from gateway.store import schema
 from gateway.store.migrate import upgrade
 
+pytestmark = pytest.mark.long
+
 PHOTO = Path(__file__).parents[3] / "tests" / "attachments" / "data" / "exif.jpg"
 PEOPLE = ("393290000001", "393290000002", "393290000003")
 GRACE = 1.0

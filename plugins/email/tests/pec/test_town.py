@@ -20,6 +20,8 @@ from gateway import awaited, jobs
 from gateway.cli.main import app
 from gateway.store import schema
 
+pytestmark = pytest.mark.long
+
 NOTICE = "channel:pec"
 HANDOVER = "service:ente"
 
