@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from functools import cached_property
 from typing import Any
 
@@ -131,17 +131,19 @@ class EmailChannel(Channel[EmailChannelConfig]):
             Overloaded: it had no turn; it is read later.
 
         """
-        ours = self._ours
-        read = await self.child.run(read_stored, inbound, ours)
-        if not has_winmail(read):
-            return read
+        return await self._read_by(read_stored, inbound, self._ours)
+
+    async def _read_by(
+        self, read: Callable[..., Message | Receipt], inbound: Inbound, ours: object
+    ) -> Message | Receipt:
+        found = await self.child.run(read, inbound, ours)
+        if not has_winmail(found):
+            return found
         try:
-            return await self.child.run_briefly(
-                read_stored, inbound, ours, unpacks=True
-            )
+            return await self.child.run_briefly(read, inbound, ours, unpacks=True)
         except (Unreadable, ChildError, Overloaded):
             self.context.log.warning("winmail_left_packed", item=inbound.id)
-            return read
+            return found
 
     @property
     def _ours(self) -> Ours:

@@ -55,13 +55,13 @@ def read_stored(
         authserv_id=ours.authserv_id,
         unpacks=unpacks,
     )
-    message = _with_appointments(message, inbound.original.body, ours.language)
+    message = with_appointments(message, inbound.original.body, ours.language)
     if is_own(read_headers(inbound.original.body), ours.addresses):
         return replace(message, automatic=True)
     return message
 
 
-def _with_appointments(message: Message, raw: bytes, language: str) -> Message:
+def with_appointments(message: Message, raw: bytes, language: str) -> Message:
     """Add to the text what calendar files say; those that can't be read stay files."""
     said = [message.text]
     calendars = [it for it in message.attachments if it.media_type in _CALENDARS]

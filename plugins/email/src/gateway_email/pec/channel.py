@@ -63,7 +63,7 @@ class PecChannel(EmailChannel):
             PayloadError: it is not believed, or can't be read; it is kept and shown.
 
         """
-        return read_stored(inbound, self._mailbox)
+        return read_stored(inbound, self._mailbox, unpacks=True)
 
     async def read(self, inbound: Inbound) -> Message | Receipt:
         """Verify and read a stored mail in a child process.
@@ -73,7 +73,7 @@ class PecChannel(EmailChannel):
             Overloaded: it had no turn; it is read later.
 
         """
-        return await self.child.run(read_stored, inbound, self._mailbox)
+        return await self._read_by(read_stored, inbound, self._mailbox)
 
     async def send(self, outgoing: Outgoing) -> Receipt:
         """Answer a citizen from the PEC mailbox.
@@ -143,4 +143,5 @@ class PecChannel(EmailChannel):
             domain=settings.domain,
             trust=config.trust,
             allow_sha1=config.allow_sha1,
+            language=self.context.language,
         )

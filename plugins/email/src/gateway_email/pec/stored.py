@@ -20,6 +20,7 @@ from gateway_email.pec.reading import (
     open_mail,
 )
 from gateway_email.pec.signature import Policy
+from gateway_email.reading import with_appointments
 
 CERTIFIED = "pec"
 """Flag of a message whose envelope has been verified."""
@@ -35,7 +36,8 @@ ORDINARY = "pec_ordinary"
 class Mailbox:
     """Whose mail it is, in lower case, and whom to trust.
 
-    ``key`` and ``domain`` prove which delivery a receipt is about.
+    ``key`` and ``domain`` prove which delivery a receipt is about; ``language`` is that
+    of what we add to a text.
     """
 
     addresses: tuple[str, ...]
@@ -43,14 +45,19 @@ class Mailbox:
     domain: str
     trust: Path
     allow_sha1: bool = False
+    language: str = "it"
 
     def owns(self, address: str) -> bool:
         """Tell whether an address is this mailbox's."""
         return address.lower() in self.addresses
 
 
-def read_stored(inbound: Inbound, mailbox: Mailbox) -> Message | Receipt:
+def read_stored(
+    inbound: Inbound, mailbox: Mailbox, *, unpacks: bool = False
+) -> Message | Receipt:
     """Read a stored mail: a certified message, a receipt, or ordinary mail.
+
+    ``unpacks``: also what is in a ``winmail.dat``.
 
     Raises:
         PayloadError: it is not believed, or can't be read.
@@ -62,10 +69,12 @@ def read_stored(inbound: Inbound, mailbox: Mailbox) -> Message | Receipt:
         case Word(data=data):
             return _receipt(data, mailbox) or _foreign(inbound, mailbox)
         case Certified(data=data, mail=mail):
-            return _certified(data, _within(inbound, mail), mailbox)
+            message = _read(_within(inbound, mail), mailbox, unpacks=unpacks)
+            return _certified(data, message, mailbox)
         case Anomaly(mail=mail):
-            return _ordinary(_within(inbound, mail), ANOMALY, mailbox)
-    return _ordinary(inbound, ORDINARY, mailbox)
+            message = _read(_within(inbound, mail), mailbox, unpacks=unpacks)
+            return _ordinary(message, ANOMALY, mailbox)
+    return _ordinary(_read(inbound, mailbox, unpacks=unpacks), ORDINARY, mailbox)
 
 
 def part_content(raw: bytes, path: str) -> bytes:
@@ -90,12 +99,11 @@ def _policy(mailbox: Mailbox) -> Policy:
     return Policy(certificates=certificates, allow_sha1=mailbox.allow_sha1)
 
 
-def _certified(data: Daticert, inbound: Inbound, mailbox: Mailbox) -> Message:
+def _certified(data: Daticert, message: Message, mailbox: Mailbox) -> Message:
     """Read what a person wrote; the provider says who, and when."""
     if not any(mailbox.owns(each.address) for each in data.recipients):
         # A genuine envelope of somebody else's mail, handed on to us.
         raise PayloadError("daticert.xml", "this mailbox is not among its recipients")
-    message = _read(inbound, mailbox)
     return replace(
         message,
         external_id=data.message_id or message.external_id,
@@ -106,9 +114,8 @@ def _certified(data: Daticert, inbound: Inbound, mailbox: Mailbox) -> Message:
     )
 
 
-def _ordinary(inbound: Inbound, flag: str, mailbox: Mailbox) -> Message:
-    """Read ordinary mail; nothing certifies who wrote it."""
-    message = _read(inbound, mailbox)
+def _ordinary(message: Message, flag: str, mailbox: Mailbox) -> Message:
+    """Mark ordinary mail; nothing certifies who wrote it."""
     return replace(
         message,
         automatic=message.automatic or mailbox.owns(message.sender.value),
@@ -128,11 +135,14 @@ def _receipt(data: Daticert, mailbox: Mailbox) -> Receipt | None:
 
 def _foreign(inbound: Inbound, mailbox: Mailbox) -> Message:
     """Keep a receipt on a mail that was written elsewhere, for staff to see."""
-    return replace(_read(inbound, mailbox), automatic=True)
+    return replace(_read(inbound, mailbox, unpacks=False), automatic=True)
 
 
-def _read(inbound: Inbound, mailbox: Mailbox) -> Message:
-    return parse.parse(inbound, key=mailbox.key, domain=mailbox.domain)
+def _read(inbound: Inbound, mailbox: Mailbox, *, unpacks: bool) -> Message:
+    message = parse.parse(
+        inbound, key=mailbox.key, domain=mailbox.domain, unpacks=unpacks
+    )
+    return with_appointments(message, inbound.original.body, mailbox.language)
 
 
 def _within(inbound: Inbound, mail: bytes) -> Inbound:

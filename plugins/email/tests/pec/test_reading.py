@@ -1,0 +1,43 @@
+"""What is enclosed in mail of a PEC mailbox is read as in any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway_email import EmailChannel, PecChannel
+
+ENCLOSED = Path(__file__).parents[1] / "fixtures" / "attachments"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("winmail_with_text", False),
+        ("calendar_google", True),
+        ("winmail_endless", True),
+    ],
+)
+async def test_files_and_appointments(
+    channel: Callable[..., EmailChannel],
+    pec_channel: Callable[..., PecChannel],
+    corpus: Any,
+    name: str,
+    found: bool,
+):
+    """A winmail.dat is unpacked, unless that never ends; a date is told in the text."""
+    item = corpus.wrap((ENCLOSED / f"{name}.eml").read_bytes())
+    ordinary, pec = channel(), pec_channel()
+    try:
+        as_usual, read = await ordinary.read(item), await pec.read(item)
+    finally:
+        await ordinary.close()
+        await pec.close()
+
+    assert as_usual.text == read.text
+    assert as_usual.attachments == read.attachments
+    packed = [each for each in read.attachments if each.name == "winmail.dat"]
+    appointments = [each for each in read.attachments if each.name.endswith(".ics")]
+    assert found == bool(packed or appointments)
