@@ -13,11 +13,11 @@ ENCLOSED = Path(__file__).parents[1] / "fixtures" / "attachments"
 
 
 @pytest.mark.parametrize(
-    ("name", "found"),
+    ("name", "kept"),
     [
-        ("winmail_with_text", False),
-        ("calendar_google", True),
-        ("winmail_endless", True),
+        ("winmail_with_text", 0),
+        ("calendar_google", 1),
+        ("winmail_endless", 1),
     ],
 )
 async def test_files_and_appointments(
