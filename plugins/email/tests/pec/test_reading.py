@@ -16,7 +16,7 @@ ENCLOSED = Path(__file__).parents[1] / "fixtures" / "attachments"
     ("name", "kept"),
     [
         ("winmail_with_text", 0),
-        ("calendar_google", 1),
+        ("calendar_google", 2),
         ("winmail_endless", 1),
     ],
 )
