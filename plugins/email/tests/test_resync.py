@@ -120,6 +120,7 @@ async def test_interrupted_resync_goes_on(  # noqa: PLR0917 (fixtures)
     times: int,
 ) -> None:
     """Wherever it stops, even if the folder is made anew again before it goes on."""
+    monkeypatch.setattr("gateway_email.collecting._BATCH", 25)
     known = [_mail(number) for number in range(60)]
     await folder.make(known)
     async with _receiving(posta):
@@ -136,7 +137,8 @@ async def test_interrupted_resync_goes_on(  # noqa: PLR0917 (fixtures)
         with monkeypatch.context() as patch:
             patch.setattr(place, _dying(place, after=1 if step != "accept" else 30))
             with pytest.raises((MailboxError, StoreUnavailable)):
-                await posta.followers[0].follow()
+                async with asyncio.timeout(20):
+                    await posta.followers[0].follow()
     async with _receiving(posta):
         await _caught_up(state, posta)
 
