@@ -15,6 +15,8 @@ _PLAIN = re.compile(
     re.MULTILINE,
 )
 _HEAD_LIMIT = 64 * 1024
+_FROM_LIMIT = 320
+"""Octets of the plain field: a longer one is looked at more closely."""
 
 
 def sender_at_once(raw: bytes) -> str:
@@ -27,6 +29,10 @@ def sender_at_once(raw: bytes) -> str:
     if head is None or len(_FROM.findall(head[0])) != 1:
         return sender_of(raw)
     found = _PLAIN.search(head[0])
-    if found is None or (found["open"] is None and b" " in found[0][6:].strip()):
+    if (
+        found is None
+        or len(found[0]) > _FROM_LIMIT
+        or (found["open"] is None and b" " in found[0][6:].strip())
+    ):
         return sender_of(raw)
     return str(mailto(found["address"].decode("ascii")))
