@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from gateway_email import EmailChannel, EmailSettings
 from gateway_email.devserver import MailServer
-from gateway_email.imap import MailboxError, open_mailbox
+from gateway_email.imap import Mailbox, MailboxError, open_mailbox
 
 from gateway.errors import StoreUnavailable
 from gateway.model import (
@@ -95,6 +95,26 @@ async def test_new_mail_is_pushed(
             await inbox.wait_for(number)
 
             assert time.monotonic() - start < 1
+
+
+async def test_mail_that_comes_with_another_answer_is_not_missed(
+    server: MailServer,
+    channel: MakeChannel,
+    inbox: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The library drops what the server tells of it: we ask once more before IDLE."""
+    real, coming = Mailbox.count_larger, [2]
+
+    async def late(mailbox: Mailbox, octets: int) -> int:
+        if coming:
+            await server.deliver(URP, _mail(coming.pop()))
+        return await real(mailbox, octets)
+
+    monkeypatch.setattr(Mailbox, "count_larger", late)
+    await server.deliver(URP, _mail(1))
+    async with _receiving(channel(port=server.imap_port)):
+        await inbox.wait_for(2)
 
 
 async def test_collected_mail_is_moved_after_it_is_stored(

@@ -74,6 +74,7 @@ class Follower:
                     self._context.log.info("folder_followed", channel=self._channel)
                 self._failures, self._failure = 0, ""
                 await mailbox.wait_for_news(self._config.idle_seconds)
+                await self._collector.count_too_large(mailbox)
                 await mailbox.select()
 
     def health(self) -> Health:
@@ -98,8 +99,9 @@ class Follower:
         while mailbox.position != known:
             known = mailbox.position
             await self._collector.collect(mailbox)
+            await self._collector.count_too_large(mailbox)
+            # Last before IDLE: news that come with another command are dropped.
             await mailbox.select()
-        await self._collector.count_too_large(mailbox)
         return known
 
     def _with_failure(self, text: str) -> str:
