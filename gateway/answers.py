@@ -34,7 +34,7 @@ from gateway.model import (
     ServiceId,
 )
 from gateway.outbox import NewDelivery, Referred
-from gateway.receipts import CHANNEL
+from gateway.receipts import CHANNEL, SERVICE
 from gateway.store import schema
 from gateway.store.units import now
 
@@ -65,7 +65,11 @@ def record(
 
     """
     jobs.finish(connection, [answer.claim for answer in answers])
-    answers = [_checked(each, city) for each in _refuse(connection, answers)]
+    answers = _refuse(connection, answers)
+    known = cases.load(connection, {str(each.referred.case_id) for each in answers})
+    answers = [
+        _checked(each, known.get(str(each.referred.case_id)), city) for each in answers
+    ]
     queues = [_record(connection, answer, city) for answer in answers]
     fetches = errands.enqueue(connection, [answer.message for answer in answers])
     return [each | fetches for each in queues]
@@ -89,14 +93,22 @@ def _refuse(connection: Connection, answers: Sequence[Answer]) -> list[Answer]:
     ]
 
 
-def _checked(answer: Answer, city: City) -> Answer:
-    """Hold what is to go to an office that we don't have."""
-    if answer.state is not MessageState.PROCESSED:
+def _checked(answer: Answer, case: Case | None, city: City) -> Answer:
+    """Hold what only staff can decide on."""
+    if answer.state is not MessageState.PROCESSED or case is None:
         return answer
+    reason = ""
     said = instructions.read(answer.message.text)
-    if said is None or said.order is Order.CLOSE or _office(said, city):
+    if answer.referred.target != f"{SERVICE}:{case.service}":
+        reason = "the case has gone to another office since"
+    elif said is not None and said.order is Order.HAND_ON:
+        office = _office(said, city)
+        if office is None:
+            reason = "the office to forward it to is none of the configured services"
+        elif office == case.service:
+            reason = "the case is with that office already"
+    if not reason:
         return answer
-    reason = "the office to forward it to is none of the configured services"
     return replace(answer, state=MessageState.HELD, reason=reason)
 
 
@@ -181,12 +193,10 @@ def _hand_on(
 ) -> set[str]:
     """Give the case to another office; what else was said is for its eyes."""
     office = _office(said, matter.city)
-    if office is None:
+    if office is None or office == matter.case.service:
         # Staff have read it and let it go: so it is no instruction.
         cases.mark_answered(connection, [matter.case.id])
         return _tell(connection, message, matter)
-    if office == matter.case.service:
-        return set()
     queues = reassigning.reassign(
         connection,
         matter.case,

@@ -577,8 +577,8 @@ def depths(connection: Connection) -> Mapping[str, QueueDepth]:
     return {**measured, **rest}
 
 
-def resurrect(connection: Connection, dead_letter_id: str, actor: str) -> None:
-    """Try a dead letter again: a new job about the same subject.
+def resurrect(connection: Connection, dead_letter_id: str, actor: str) -> str:
+    """Try a dead letter again: a new job about the same subject, which is returned.
 
     Raises:
         NotFound: there is no open dead letter of that id.
@@ -586,6 +586,7 @@ def resurrect(connection: Connection, dead_letter_id: str, actor: str) -> None:
     """
     row = _resolve(connection, dead_letter_id, "retried", "", actor)
     enqueue(connection, [NewJob(queue=row.queue, lane=row.lane, subject=row.subject)])
+    return str(row.subject)
 
 
 def discard(connection: Connection, dead_letter_id: str, note: str, actor: str) -> None:

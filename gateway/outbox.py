@@ -556,3 +556,19 @@ def find_referred(connection: Connection, references: Sequence[str]) -> Referred
                 proven=True,
             )
     return None
+
+
+def resurrect(connection: Connection, dead_letter_id: str, actor: str) -> None:
+    """Try a dead letter again; a delivery that the other side has failed is sent anew.
+
+    Raises:
+        NotFound: there is no open dead letter of that id.
+
+    """
+    subject = jobs.resurrect(connection, dead_letter_id, actor)
+    table = schema.delivery
+    connection.execute(
+        update(table)
+        .where(table.c.id == subject, table.c.state == DeliveryState.FAILED.value)
+        .values(state=DeliveryState.PENDING.value, external_id=None)
+    )

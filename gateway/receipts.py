@@ -162,6 +162,11 @@ def _advance(connection: Connection, delivery_id: str, receipt: Receipt) -> None
         select(table).where(table.c.id == delivery_id).with_for_update()
     ).one()
     before = DeliveryState(row.state)
+    if before is DeliveryState.PENDING and row.external_id is not None:
+        # Some have it, the others are still to be tried: this is about the first.
+        if receipt.status is ReceiptStatus.FAILED:
+            _failed(connection, row, code, again=False)
+        return
     if RANK[before] < RANK[DeliveryState.FAILED]:
         awaited.expect(connection, delivery_id, receipt)
     after = _after(connection, row, receipt)

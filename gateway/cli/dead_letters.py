@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection, select
 
-from gateway import jobs
+from gateway import jobs, outbox
 from gateway.cli.opened import ACTOR, one, read, rows, write
 from gateway.cli.output import (
     DEFAULT_CONFIG,
@@ -88,7 +88,7 @@ def _original(connection: Connection, subject: str) -> dict[str, Any]:
 @app.command()
 def retry(letter: Id, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Try a dead letter again, from the first attempt."""
-    write(config, lambda _: lambda c: jobs.resurrect(c, letter, ACTOR))
+    write(config, lambda _: lambda c: outbox.resurrect(c, letter, ACTOR))
     typer.echo(f"{letter} will be tried again")
 
 

@@ -135,6 +135,30 @@ async def test_unknown_office_is_held_and_released_as_an_answer(tmp_path):
         assert "inoltrato a chi di competenza" in city.outside.notices[-1].text
 
 
+@pytest.mark.parametrize("text", ["chiuso", "Riparata.", "inoltrato a urp"])
+async def test_who_has_given_the_case_away_is_held(tmp_path, text):
+    """Nothing of the former office reaches citizen or case without staff."""
+    async with small_city(tmp_path) as city:
+        reference = await reported(city)
+        await answered(city, reference, "inoltrato a strade")
+        told = len(city.outside.notices)
+        await answered(city, reference, text)
+
+        assert told == len(city.outside.notices)
+        assert [("strade", "assigned")] == await statuses(city)
+        (held,) = [m for m in await city.rows(schema.message) if m.state == "held"]
+        assert "the case has gone to another office since" == held.reason
+
+
+async def test_forwarding_to_itself_is_held(tmp_path):
+    """Its note is lost to nobody."""
+    async with small_city(tmp_path) as city:
+        await answered(city, await reported(city), "inoltrato a URP\nGuardate qui.")
+
+        (held,) = [m for m in await city.rows(schema.message) if m.state == "held"]
+        assert "the case is with that office already" == held.reason
+
+
 @pytest.mark.parametrize("sender", [STRADE, "anna", "urp@elsewhere"])
 async def test_only_the_service_gives_instructions(tmp_path, sender):
     """Another office, the citizen or a stranger closes nothing."""

@@ -12,6 +12,7 @@ from small_city import Outside, small_city
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from gateway import outbox
 from gateway.cli.opened import ACTOR
 from gateway.errors import AttachmentError, DeliveryError
 from gateway.model import Action, Assignment, Item, Message, ServiceId, Verdict
@@ -290,6 +291,43 @@ async def test_failed_receipt_is_shown_to_staff(tmp_path):
         await city.settle()
 
         assert ["131026"] == [d.code for d in await city.rows(schema.dead_letter)]
+
+
+async def test_failed_delivery_is_sent_anew_when_staff_retry(tmp_path, url):
+    """What the other side gave up, and somebody has put right."""
+    async with small_city(tmp_path, url=url) as city:
+        await city.say(text="ciao")
+        await city.settle()
+        ours = city.outside.notices[0].delivery_id
+        await city.report("failed", "", ours=ours, code="5.1.1")
+        await city.settle()
+        (letter,) = await city.rows(schema.dead_letter)
+        await city.gateway.store.run(lambda c: outbox.resurrect(c, letter.id, ACTOR))
+        await city.settle()
+
+        assert [ours, ours] == [n.delivery_id for n in city.outside.notices]
+        assert ["sent"] == [
+            d.state for d in await city.rows(schema.delivery) if d.id == ours
+        ]
+
+
+@pytest.mark.parametrize("status", ["sent", "delivered", "failed"])
+async def test_word_on_one_recipient_ends_nothing_for_the_others(tmp_path, url, status):
+    """While some are still to be tried; a failure is shown to staff beside."""
+    named = "<ours@office>"
+    later = DeliveryError("part", "b 450", retryable=True, external_id=named)
+    outside = Outside(office_faults=[later] * 4)
+    async with small_city(tmp_path, url=url, outside=outside) as city:
+        await city.say(text="altro")
+        await city.until(lambda: len(city.outside.office_faults) < 4)
+        await city.report(status, named, code="5.1.1")
+        await city.settle()
+
+        assert 1 == len(city.outside.handovers)
+        states = {d.target: d.state for d in await city.rows(schema.delivery)}
+        assert "sent" == states["service:urp"]
+        letters = [d.code for d in await city.rows(schema.dead_letter)]
+        assert (["5.1.1"] if status == "failed" else []) == letters
 
 
 async def test_unreachable_target_is_retried_until_it_answers(tmp_path):

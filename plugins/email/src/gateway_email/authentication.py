@@ -72,15 +72,21 @@ def _parsed(value: str, server: str) -> list[tuple[str, str, list[str]]] | None:
     ]
 
 
-_SAYING = {"mailfrom", "auth", "from", "d"}
-"""Properties that name the domain a method has proven."""
+_SAYING = {
+    "auth": {("smtp", "auth")},
+    "dkim": {("header", "d")},
+    "dmarc": {("header", "from")},
+    "spf": {("smtp", "mailfrom")},
+}
+"""The property of each method that names the domain it has proven."""
 
 
 def _domains(result: authres.AuthenticationResult) -> list[str]:
+    saying = _SAYING.get(str(result.method).lower(), set())
     return [
         str(each.value).rpartition("@")[2].lower()
         for each in result.properties
-        if each.name in _SAYING
+        if (each.type, each.name) in saying
     ]
 
 

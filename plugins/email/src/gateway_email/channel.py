@@ -174,6 +174,7 @@ class EmailChannel(Channel[EmailChannelConfig]):
             mail,
             [outgoing.to.value],
             delivery_id=outgoing.delivery_id,
+            attempt=outgoing.attempt,
             settings=self.settings,
             context=self.context,
             tokens=self.sender_tokens,

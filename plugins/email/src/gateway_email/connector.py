@@ -68,6 +68,7 @@ class EmailConnector(Connector[EmailConnectorConfig]):
             mail,
             self.config.to,
             delivery_id=handover.delivery_id,
+            attempt=handover.attempt,
             settings=self.settings,
             context=self.context,
             tokens=self.sender_tokens,

@@ -52,6 +52,7 @@ async def send(  # noqa: PLR0913 (what a mail needs to go, named)
     recipients: Sequence[str],
     *,
     delivery_id: DeliveryId,
+    attempt: int,
     settings: EmailSettings,
     context: Context[Any],
     tokens: Tokens | None = None,
@@ -70,7 +71,7 @@ async def send(  # noqa: PLR0913 (what a mail needs to go, named)
     tally = Tally()
     if several:
         kept = await context.state.get(key_of(delivery_id))
-        tally = Tally.read(kept).or_afresh(recipients)
+        tally = Tally.read(kept).or_afresh(recipients, attempt)
     refusals: list[Refusal] = []
     if offered := tally.open(recipients):
         key = settings.key.get_secret_value().encode()

@@ -168,6 +168,9 @@ class Child:
             raise _too_much_memory() from None
         except TimeoutError:
             if whole.expired():
+                if pool is not self._pool:
+                    # Another's time-out has ended the pool: this was none's fault.
+                    raise BrokenProcessPool from None
                 await self._give_up(pool)
             raise _too_long() from None
         except ProcessExpired as error:

@@ -33,9 +33,13 @@ class Tally:
         """Return those who may still take the mail, in their order."""
         return [a for a in recipients if a not in self.taken and a not in self.refused]
 
-    def or_afresh(self, recipients: Sequence[str]) -> Tally:
-        """Return this tally; an empty one if all refused: staff ask them again."""
-        return self if self.taken or self.open(recipients) else Tally()
+    def or_afresh(self, recipients: Sequence[str], attempt: int) -> Tally:
+        """Return this tally; an empty one if nobody is left and staff try it again.
+
+        Their try is a first ``attempt``; what a crash has left open is a later one.
+        """
+        goes_on = self.open(recipients) or (self.taken and attempt > 1)
+        return self if goes_on else Tally()
 
     def after(self, offered: Iterable[str], refusals: Sequence[Refusal]) -> Tally:
         """Return the tally after another attempt."""
