@@ -523,6 +523,8 @@ def recover(connection: Connection, *, alone_as: str | None = None) -> int:
     gone = job.c.lease_until < now(connection)
     if alone_as is not None:
         gone = or_(gone, job.c.owner != alone_as)
+        table = schema.lease
+        connection.execute(delete(table).where(table.c.owner != alone_as))
     rows = connection.execute(
         update(job)
         .where(_running, gone)
@@ -642,3 +644,11 @@ def lease_single(
         return False
     connection.execute(insert(table).values(name=name, **values))
     return True
+
+
+def release_single(connection: Connection, name: str, owner: str) -> None:
+    """Give up the single ownership of ``name``, if ``owner`` has it."""
+    table = schema.lease
+    connection.execute(
+        delete(table).where(table.c.name == name, table.c.owner == owner)
+    )

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 
 from gateway import jobs
 from gateway.channel import Channel
@@ -32,11 +33,25 @@ class Receivers:
         }
 
     async def run(self) -> None:
-        """Receive until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for channel_id, channel in self._channels.items():
-                group.create_task(self._supervise(channel_id, channel))
-            group.create_task(asyncio.Event().wait())
+        """Receive until cancelled; then let others have the channels at once."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for channel_id, channel in self._channels.items():
+                    group.create_task(self._supervise(channel_id, channel))
+                group.create_task(asyncio.Event().wait())
+        finally:
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        def work(connection: Connection) -> None:
+            for channel_id in self._channels:
+                name = _lease_of(channel_id)
+                jobs.release_single(connection, name, self._crew.boot_id)
+
+        try:
+            await self._crew.store.run(work)
+        except StoreError as error:
+            log.warning("lease_kept", error=str(error))
 
     async def _supervise(self, channel_id: ChannelId, channel: Channel[Any]) -> None:
         attempt = 0
@@ -69,7 +84,7 @@ class Receivers:
     async def _own(self, channel_id: ChannelId) -> bool:
         work = partial(
             jobs.lease_single,
-            name=f"channel:{channel_id}",
+            name=_lease_of(channel_id),
             owner=self._crew.boot_id,
             lease=timedelta(seconds=self._crew.pace.lease),
         )
@@ -89,3 +104,7 @@ class Receivers:
             await asyncio.sleep(self._crew.pace.lease / 3)
             owned = await self._own(channel_id)
         log.warning("lease_lost", channel=channel_id)
+
+
+def _lease_of(channel_id: ChannelId) -> str:
+    return f"channel:{channel_id}"

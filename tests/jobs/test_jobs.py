@@ -210,6 +210,23 @@ async def test_single_ownership_passes_on_when_the_lease_ends(store: Store):
     assert await store.run(take("b"))
 
 
+async def test_who_stops_leaves_its_ownership_at_once(store: Store):
+    """And who is alone takes over that of a process that was killed."""
+
+    def take(owner: str):
+        return lambda c: jobs.lease_single(c, "imap", owner, LEASE)
+
+    assert await store.run(take("a"))
+    await store.run(lambda c: jobs.release_single(c, "imap", "b"))
+    assert not await store.run(take("b"))
+    await store.run(lambda c: jobs.release_single(c, "imap", "a"))
+    assert await store.run(take("b"))
+    await store.run(lambda c: jobs.recover(c, alone_as="b"))
+    assert not await store.run(take("c"))
+    await store.run(lambda c: jobs.recover(c, alone_as="c"))
+    assert await store.run(take("c"))
+
+
 async def test_depths_tell_open_and_dead_work(store: Store):
     """The measures that operators watch count what is there."""
     await enqueue(store, job("a", "1"), job("a", "2"), job("b", "3"))

@@ -184,7 +184,7 @@ class Town:
 
     async def until(self, fulfilled: Callable[[], bool]) -> None:
         """Wait until something holds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not fulfilled():
                 await asyncio.sleep(0.01)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import authres  # type: ignore[import-untyped]
 
 from gateway_email.headers import Mail, raw_fields, sender
@@ -25,7 +23,7 @@ def is_authentic(mail: Mail, authserv_id: str) -> bool:
     if found is None:
         return False
     domain = found.domain.lower()
-    results = list(_results(mail, authserv_id.lower()))
+    results = _results(mail, authserv_id.lower())
     for method, result, domains in results:
         if method == "dmarc" and result in ("pass", "fail"):
             return result == "pass" and domain in domains
@@ -36,21 +34,24 @@ def is_authentic(mail: Mail, authserv_id: str) -> bool:
     )
 
 
-def _results(mail: Mail, server: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Walk method, result and domains of what our server has found out itself.
+def _results(mail: Mail, server: str) -> list[tuple[str, str, list[str]]]:
+    """Return method, result and domains of what our server has found out itself.
 
     It writes above its own Received; what stands below came with the mail, whatever
     name it bears (RFC 8601 §5).
     """
+    found: list[tuple[str, str, list[str]]] = []
     is_ours = False
     for name, value in raw_fields(mail, ("received", _FIELD)):
         if name == "received":
             if is_ours:
-                return
+                return found
             continue
         results = _parsed(value, server)
         is_ours = is_ours or results is not None
-        yield from results or []
+        found += results or []
+    # Below every Received: no server has written that on the way.
+    return []
 
 
 def _parsed(value: str, server: str) -> list[tuple[str, str, list[str]]] | None:

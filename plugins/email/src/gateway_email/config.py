@@ -221,8 +221,10 @@ class EmailChannelConfig(_Account):
     @field_validator("folders")
     @classmethod
     def _check_twice(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(folders)) < len(folders):
-            message = "a folder is named twice"
+        # INBOX is one folder, however it is written (RFC 3501 §5.1).
+        names = {"INBOX" if each.upper() == "INBOX" else each for each in folders}
+        if len(names) < len(folders):
+            message = "each folder once"
             raise ValueError(message)
         return folders
 

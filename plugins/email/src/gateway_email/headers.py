@@ -121,18 +121,18 @@ def subject(message: Mail) -> str:
     return clean(str(value(message, "Subject") or ""))
 
 
-def sender(message: Mail) -> headerregistry.Address | None:
-    """Return the one address in From; None if there is any doubt which it is.
+def sender(message: Mail, field: str = "From") -> headerregistry.Address | None:
+    """Return the one address in ``field``; None if there is any doubt which it is.
 
     ``alice@comune.it <evil@x>`` and its like are read as Alice by the library, with
     a defect (compare CVE-2023-27043): then the field must end with what was read.
     """
-    raw = raw_value(message, "From")
+    raw = raw_value(message, field)
     if not raw or len(raw) > _ADDRESS_LIMIT:
         return None
     addresses: tuple[headerregistry.Address, ...]
-    addresses = getattr(value(message, "From"), "addresses", ())
-    if len(addresses) != 1 or len(list(raw_values(message, "From"))) != 1:
+    addresses = getattr(value(message, field), "addresses", ())
+    if len(addresses) != 1 or len(list(raw_values(message, field))) != 1:
         return None
     found = addresses[0]
     spec = found.addr_spec

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 SCHEME = "mailto"
 
+_LANE = 300
+"""Characters of an id that orders receipts."""
+
 _TEXT_CHARACTERS = 200_000
 
 _REPLY_MARKS = ("re:", "r:", "rif:", "i:", "fw:", "fwd:")
@@ -104,8 +107,20 @@ def mailto(address: str) -> Address:
 
 
 def sender_of(raw: bytes) -> str:
-    """Return the sender's address for ordering, "" if it can't be told."""
-    found = headers.sender(headers.read_headers(raw))
+    """Return the sender's address for ordering, "" if it can't be told.
+
+    A provider of PEC writes all envelopes and receipts itself: there the person who
+    gets the reply counts, or the mail that a receipt is about. Neither is proven yet.
+    """
+    head = headers.read_headers(raw)
+    if headers.raw_value(head, "X-Ricevuta"):
+        return headers.raw_value(head, "X-Riferimento-Message-ID")[:_LANE]
+    found = headers.sender(head)
+    if headers.raw_value(head, "X-Trasporto") and found is not None:
+        reply_to = headers.sender(head, "Reply-To")
+        # Who it is written for, as in "Per conto di: a@b.it".
+        name = headers.clean(found.display_name)[:_LANE]
+        return str(mailto(reply_to.addr_spec)) if reply_to else name
     return "" if found is None else str(mailto(found.addr_spec))
 
 

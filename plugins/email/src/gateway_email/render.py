@@ -9,20 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from email import headerregistry
 from email.message import EmailMessage
-from email.policy import SMTP
 from uuid import UUID
 
 from gateway.model import Amendment, Enclosure, Handover, Outgoing
 from gateway_email import reply_token, texts
 from gateway_email.config import EmailSettings
+from gateway_email.folding import POLICY
 from gateway_email.headers import clean, message_ids
 from gateway_email.letters import Content, citizen_letter, office_letter
 from gateway_email.parse import own_message_id
 from gateway_email.stationery import Body, Stationery
 from gateway_email.texts import Texts
 
-# Seven bits pass every server, also one without 8BITMIME.
-_POLICY = SMTP.clone(cte_type="7bit")
 _SUBJECT_CHARACTERS = 60
 
 _SUBJECTS = {
@@ -86,7 +84,7 @@ def render_outgoing(
 
 def _envelope(delivery: Handover | Outgoing, settings: EmailSettings) -> EmailMessage:
     """Start a mail with what is common to all."""
-    mail = EmailMessage(policy=_POLICY)
+    mail = EmailMessage(policy=POLICY)
     identity = UUID(delivery.delivery_id)
     token = reply_token.encode(identity, settings.key.get_secret_value().encode())
     mail["From"] = headerregistry.Address(

@@ -8,6 +8,7 @@ from gateway_email.parse import mailto, sender_of
 
 _HEAD = re.compile(rb"(?:[!-9;-~]+:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*)+(?=\r?\n)")
 _FROM = re.compile(rb"^From[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_PEC = re.compile(rb"^X-(?:Ricevuta|Trasporto)[ \t]*:", re.MULTILINE | re.IGNORECASE)
 _ATOM = rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
 _PLAIN = re.compile(
     rb"^From: (?:[A-Za-z]+(?: [A-Za-z]+)* )?(?P<open><)?"
@@ -31,6 +32,7 @@ def sender_at_once(raw: bytes) -> str:
     found = _PLAIN.search(head[0])
     if (
         found is None
+        or _PEC.search(head[0])
         or len(found[0]) > _FROM_LIMIT
         or (found["open"] is None and b" " in found[0][6:].strip())
     ):

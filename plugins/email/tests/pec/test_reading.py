@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from gateway_email import EmailChannel, PecChannel
+from gateway_email.senders import sender_at_once
 
 ENCLOSED = Path(__file__).parents[1] / "fixtures" / "attachments"
 
@@ -41,3 +42,15 @@ async def test_files_and_appointments(
     packed = [each for each in read.attachments if each.name == "winmail.dat"]
     appointments = [each for each in read.attachments if each.name.endswith(".ics")]
     assert kept == len(packed or appointments)
+
+
+def test_people_of_one_provider_do_not_wait_for_each_other(corpus: Any):
+    """Each person has a lane, and each mail that receipts are about."""
+    lanes = {
+        path.stem: sender_at_once(path.read_bytes())
+        for path in corpus.folder.glob("*.eml")
+        if path.stem.startswith(("busta", "ricevuta"))
+    }
+    shared = [name for name, lane in lanes.items() if "posta-certificata@" in lane]
+    assert [] == shared
+    assert 3 <= len(set(lanes.values()))
