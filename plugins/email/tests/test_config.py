@@ -70,7 +70,8 @@ def test_office_needs_an_address() -> None:
     ("changes", "complaint"),
     [
         ({"folders": []}, "at least 1"),
-        ({"folders": ["INBOX", "INBOX"]}, "named twice"),
+        ({"folders": ["INBOX", "INBOX"]}, "each folder once"),
+        ({"folders": ["INBOX", "inbox"]}, "each folder once"),
         ({"folders": ["IN\r\nBOX"]}, "pattern"),
         ({"folders": ["INBOX", "Fatto"], "done_folder": "Fatto"}, "must not be one of"),
         ({"folder": "INBOX"}, "Extra inputs"),
