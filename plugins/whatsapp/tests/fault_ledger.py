@@ -71,18 +71,23 @@ def wamids(said: list[dict[str, Any]]) -> list[str]:
     return [str(value_of(payload)["messages"][0]["id"]) for payload in said]
 
 
+_QUIET = 4
+"""Looks in a row at which nothing was left to do."""
+
+
 async def settle(town: Town, written: list[str]) -> None:
     """Wait until all is in the database, nothing is left to do, nothing to be told."""
-    async with asyncio.timeout(15):
-        while True:
+    quiet = 0
+    async with asyncio.timeout(30):
+        # A status that comes twice may be between Meta and the database just now.
+        while quiet < _QUIET:
             # What is sent from here on has statuses that nobody has waited for.
             sent = len(town.meta.sent)
             await town.meta.settled()
             known = {row.external_id for row in await rows(town, schema.inbox)}
             is_done = set(written) <= known and not await rows(town, schema.job)
-            if is_done and sent == len(town.meta.sent):
-                return
-            await asyncio.sleep(0.02)
+            quiet = quiet + 1 if is_done and sent == len(town.meta.sent) else 0
+            await asyncio.sleep(0.05)
 
 
 async def complaints(town: Town, written: list[str]) -> list[str]:
