@@ -49,9 +49,10 @@ class Receivers:
                 jobs.release_single(connection, name, self._crew.boot_id)
 
         try:
-            await self._crew.store.run(work)
-        except StoreError as error:
-            log.warning("lease_kept", error=str(error))
+            async with asyncio.timeout(self._crew.pace.lease / 3):
+                await self._crew.store.run(work)
+        except (StoreError, TimeoutError) as error:
+            log.warning("lease_kept", error=type(error).__name__)
 
     async def _supervise(self, channel_id: ChannelId, channel: Channel[Any]) -> None:
         attempt = 0

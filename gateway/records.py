@@ -5,10 +5,10 @@ Every function takes many outcomes, so that a busy moment costs few statements.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from sqlalchemy import Connection, select, update
@@ -55,6 +55,8 @@ from gateway.store import schema
 from gateway.store.prepared import Insertion
 from gateway.store.units import now
 from gateway.threads import Place
+
+_Key = TypeVar("_Key")
 
 _INSERT_VERDICT = Insertion(schema.verdict)
 _INSERT_ASSIGNMENT = Insertion(schema.assignment)
@@ -130,8 +132,8 @@ class Recorder:
                 conversation_id=conversation_id,
                 service=outcome.assignment.service,
                 at=outcome.message.received_at,
-                case_id=_case_of(outcome, conversation_id, places)
-                or _case_in(conversation_id, self._numbers(outcome), numbered),
+                case_id=_case_of(_named(outcome), conversation_id, places)
+                or _case_of(self._numbers(outcome), conversation_id, numbered),
                 waits=self._asks(outcome),
             )
             for outcome, conversation_id in accepted
@@ -373,22 +375,11 @@ def _named(outcome: Outcome) -> Iterator[tuple[str, str]]:
 
 
 def _case_of(
-    outcome: Outcome, conversation_id: str, places: Mapping[tuple[str, str], Place]
+    keys: Iterable[_Key], conversation_id: str, places: Mapping[_Key, Place]
 ) -> str | None:
-    """Return the case of what a message answers, if that is in its own conversation."""
-    for name in _named(outcome):
-        place = places.get(name)
-        if place is not None and place.conversation_id == conversation_id:
-            return place.case_id
-    return None
-
-
-def _case_in(
-    conversation_id: str, numbers: Sequence[str], cases_: Mapping[str, Place]
-) -> str | None:
-    """Return the first of these cases that is in this conversation."""
-    for number in numbers:
-        place = cases_.get(number)
+    """Return the first case that is named, if it is in the message's conversation."""
+    for key in keys:
+        place = places.get(key)
         if place is not None and place.conversation_id == conversation_id:
             return place.case_id
     return None

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from gateway_email import EmailChannel
 from gateway_email.enclosed import part_content
-from gateway_email.reading import Ours, read_stored
+from gateway_email.reading import read_stored
+from gateway_email.tasks import Ours
 
 from gateway.errors import PayloadError
 from gateway.model import Inbound, Message, Receipt

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from gateway_email import EmailPlugin
 from gateway_email.isolation import Limits
-from gateway_email.parse import sender_of
+from gateway_email.senders import sender_of
 from sqlalchemy import Connection, select
 
 from gateway.app import Gateway

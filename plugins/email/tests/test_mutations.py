@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from gateway_email.enclosed import part_content
-from gateway_email.parse import sender_of
-from gateway_email.reading import Ours, read_stored
+from gateway_email.reading import read_stored
+from gateway_email.senders import sender_of
+from gateway_email.tasks import Ours
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from email import policy
 from email.message import EmailMessage
@@ -13,50 +13,18 @@ from typing import Any
 from uuid import uuid4
 
 import aiosmtplib
-from gateway_email import EmailChannelConfig, EmailPlugin
+from gateway_email import EmailChannelConfig
 from gateway_email.imap import open_mailbox
-from sqlalchemy import Connection
+from small_towns import hand_in, town, until
 
 from gateway.app import Gateway
 from gateway.store import schema
-from gateway.testing.kit import running
 
-TOML = """
-[gateway]
-name = "Comune uno"
-plugins = ["email"]
-default_service = "urp"
-[store]
-url = "sqlite:///gateway.db"
-data = "{data}"
-[web]
-port = 0
-min_free_bytes = 0
-[channels.posta]
-type = "email"
-host = "localhost"
-port = {peer.imap_port}
-cafile = "{peer.cafile}"
-username = "posta@uno.test"
-password = {{ env = "PEER_PASSWORD" }}
-done_folder = "Fatto-{run}"
-authserv_id = "localhost"
-[plugins.email]
-host = "localhost"
-port = {peer.submission_tls_port}
-cafile = "{peer.cafile}"
-username = "posta@uno.test"
-password = {{ env = "PEER_PASSWORD" }}
-sender = "posta@uno.test"
-reply_to = "posta@uno.test"
-domain = "uno.test"
-key = {{ env = "PEER_KEY" }}
-[services.urp]
-name = "URP"
-connectors = [{{ type = "email", to = ["ufficio@uno.test"] }}]
+CHANNEL = 'authserv_id = "localhost"'
+SERVICES = """
 [services.strade]
 name = "Ufficio Strade"
-connectors = [{{ type = "email", to = ["strade@comune.test"] }}]
+connectors = [{ type = "email", to = ["strade@comune.test"] }]
 """
 OFFICE, CITIZEN = "ufficio@uno.test", "cittadino@comune.test"
 
@@ -65,9 +33,7 @@ async def _write(peer: Any, mail: EmailMessage, sender: str, text: str) -> None:
     """Write as a stranger does: what anybody claims."""
     mail["From"] = sender
     mail.set_content(text)
-    await aiosmtplib.send(
-        mail, hostname=peer.host, port=peer.smtp_port, start_tls=False
-    )
+    await hand_in(peer, mail)
 
 
 async def _answer(peer: Any, mail: EmailMessage, text: str) -> None:
@@ -114,36 +80,22 @@ async def _got(peer: Any, account: str, needle: str) -> EmailMessage:
             await asyncio.sleep(0.2)
 
 
-async def _until(
-    gateway: Gateway, table: Any, fulfilled: Callable[[list[Any]], bool]
-) -> list[Any]:
-    def work(connection: Connection) -> list[Any]:
-        return list(connection.execute(table.select()))
-
-    async with asyncio.timeout(30):
-        while not fulfilled(rows := await gateway.store.read(work)):
-            await asyncio.sleep(0.1)
-    return rows
-
-
 @asynccontextmanager
 async def _reported(
     peer: Any, folder: Path, monkeypatch: Any, matter: str
 ) -> AsyncIterator[tuple[Gateway, str, str]]:
     """A city to which a citizen has written: with the case's number and our mail."""
-    monkeypatch.setenv("PEER_PASSWORD", peer.password)
-    monkeypatch.setenv("PEER_KEY", "0123456789abcdef")
-    toml = TOML.format(data=folder, peer=peer, run=uuid4().hex)
-    async with running(toml, folder, {"email": EmailPlugin()}) as gateway:
+    running = town(peer, folder, "uno", monkeypatch, channel=CHANNEL, services=SERVICES)
+    async with running as gateway:
         first = _addressed("posta@uno.test", matter)
         await _write(peer, first, CITIZEN, "In via Roma.")
-        sent = await _until(
+        sent = await until(
             gateway,
             schema.delivery,
             lambda rows: ["sent"] * 2 == [row.state for row in rows],
         )
         ours = next(row.external_id for row in sent if row.purpose == "handover")
-        (case,) = await _until(gateway, schema.cases, lambda rows: len(rows) == 1)
+        (case,) = await until(gateway, schema.cases, lambda rows: len(rows) == 1)
         yield gateway, case.number, ours
 
 
@@ -155,7 +107,7 @@ async def test_office_forwards_by_mail(
     async with _reported(peer, tmp_path, monkeypatch, matter) as (gateway, number, id_):
         forged = _addressed("posta@uno.test", f"Re: {number}", id_)
         await _write(peer, forged, OFFICE, "chiuso")
-        rows = await _until(gateway, schema.message, _has_held)
+        rows = await until(gateway, schema.message, _has_held)
         held = next(row for row in rows if row.state == "held")
         assert "nothing proves that the sender is no forgery" == held.reason
 
@@ -163,7 +115,7 @@ async def test_office_forwards_by_mail(
         await _answer(peer, order, "Inoltrato a Ufficio Strade.\n\nTocca a voi.\n")
         mail = await _got(peer, "strade@comune.test", matter)
         assert "In via Roma." in _text(mail)
-        (case,) = await _until(gateway, schema.cases, lambda rows: len(rows) == 1)
+        (case,) = await until(gateway, schema.cases, lambda rows: len(rows) == 1)
         assert ("strade", "assigned") == (case.service, case.status)
 
 
@@ -175,13 +127,13 @@ async def test_office_closes_by_mail_with_the_number_alone(
     async with _reported(peer, tmp_path, monkeypatch, matter) as (gateway, number, _):
         named = _addressed("posta@uno.test", f"pratica {number}: fatto")
         await _answer(peer, named, "chiuso\n\nRiparato.\n")
-        await _until(gateway, schema.cases, lambda rows: rows[0].status == "closed")
-        await _until(
+        await until(gateway, schema.cases, lambda rows: rows[0].status == "closed")
+        await until(
             gateway,
             schema.delivery,
             lambda rows: ["sent"] * 3 == [row.state for row in rows],
         )
-        rows = await _until(gateway, schema.message, lambda rows: len(rows) >= 1)
+        rows = await until(gateway, schema.message, lambda rows: len(rows) >= 1)
         told = [row.body for row in rows if row.direction == "out"]
         assert any("Riparato." in body and "chiusa" in body for body in told)
 

@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 from gateway_email import reply_token
 from gateway_email.enclosed import part_content
-from gateway_email.parse import parse, sender_of
+from gateway_email.parse import parse
+from gateway_email.senders import sender_of
 from hypothesis import given
 from hypothesis import strategies as st
 

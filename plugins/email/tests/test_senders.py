@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway_email.parse import sender_of
-from gateway_email.senders import sender_at_once
+from gateway_email.senders import sender_at_once, sender_of
 from hypothesis import given
 from hypothesis import strategies as st
 

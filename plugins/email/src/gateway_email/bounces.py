@@ -16,7 +16,8 @@ from gateway_email.automatic import has_null_path, is_machine
 from gateway_email.evidence import Evidence
 from gateway_email.headers import Mail, clean, raw_value
 from gateway_email.mime import Part, leaves, read_mail
-from gateway_email.spoken_bounces import Verdict, enhanced_code, without_addresses
+from gateway_email.spoken_bounces import Verdict
+from gateway_email.status_codes import enhanced_code, without_addresses
 from gateway_email.status_fields import Fields, read_blocks
 
 _STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")

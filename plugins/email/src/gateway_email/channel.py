@@ -15,7 +15,6 @@ from gateway.model import (
     ChannelId,
     Enclosure,
     Health,
-    HealthStatus,
     Inbound,
     Message,
     Original,
@@ -32,16 +31,15 @@ from gateway_email.checking import (
 )
 from gateway_email.config import EmailChannelConfig, EmailSettings, is_address
 from gateway_email.delivery import read_enclosures, send
-from gateway_email.enclosed import part_content
 from gateway_email.following import Follower
 from gateway_email.isolation import Child, ChildError
+from gateway_email.media import is_winmail
 from gateway_email.oauth2 import Tokens
-from gateway_email.reading import Ours, has_winmail, read_stored
 from gateway_email.render import render_outgoing
 from gateway_email.stationery import Stationery
+from gateway_email.tasks import Ours, part_content, read_stored
 
 _CHUNK = 64 * 1024
-_WORSE = (HealthStatus.OK, HealthStatus.DEGRADED, HealthStatus.DOWN)
 
 
 class EmailChannel(Channel[EmailChannelConfig]):
@@ -50,6 +48,8 @@ class EmailChannel(Channel[EmailChannelConfig]):
     semantics = Semantics.BLIND
     grace_seconds = 0.0
     """Nobody will tell later whether a mail was taken: there is nothing to wait for."""
+    part_content = staticmethod(part_content)
+    """Takes a file out of a stored mail."""
     accounts: Collection[str] = ()
     """The mailboxes that are read by any channel of the plugin, this one among them."""
 
@@ -137,7 +137,7 @@ class EmailChannel(Channel[EmailChannelConfig]):
         self, read: Callable[..., Message | Receipt], inbound: Inbound, ours: object
     ) -> Message | Receipt:
         found = await self.child.run(read, inbound, ours)
-        if not has_winmail(found):
+        if not _has_winmail(found):
             return found
         try:
             return await self.child.run_briefly(read, inbound, ours, unpacks=True)
@@ -191,7 +191,7 @@ class EmailChannel(Channel[EmailChannelConfig]):
         """
         try:
             content = await self.child.run(
-                part_content, original.body, attachment.locator
+                self.part_content, original.body, attachment.locator
             )
         except Unreadable as error:
             raise AttachmentError(
@@ -218,6 +218,11 @@ class EmailChannel(Channel[EmailChannelConfig]):
 
         The channel is as well as the worst of its folders.
         """
-        told = [follower.health() for follower in self.followers]
-        worst = max((each.status for each in told), key=_WORSE.index)
-        return Health(status=worst, text="; ".join(each.text for each in told))
+        return worst(follower.health() for follower in self.followers)
+
+
+def _has_winmail(read: Message | Receipt) -> bool:
+    """Tell whether a message has files that could be unpacked."""
+    return isinstance(read, Message) and any(
+        is_winmail(each.media_type, each.name) for each in read.attachments
+    )

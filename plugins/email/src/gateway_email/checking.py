@@ -9,6 +9,7 @@ from gateway.errors import DeliveryError
 from gateway.model import Health, HealthStatus
 from gateway_email import smtp
 from gateway_email.config import EmailChannelConfig, EmailSettings
+from gateway_email.folder_names import folded
 from gateway_email.imap import MailboxError, open_mailbox
 from gateway_email.oauth2 import Tokens
 
@@ -35,18 +36,13 @@ async def check_mailbox(config: EmailChannelConfig, tokens: Tokens | None) -> He
             there = await mailbox.folders()
     except MailboxError as error:
         return Health(status=HealthStatus.DOWN, text=str(error))
-    known = {_folded(name) for name in there}
-    absent = [name for name in config.folders if _folded(name) not in known]
+    known = {folded(name) for name in there}
+    absent = [name for name in config.folders if folded(name) not in known]
     if not absent:
         return OK
     names = ", ".join(there) or "none"
     text = f"no folder {', '.join(absent)} on the server; there are: {names}"
     return Health(status=HealthStatus.DOWN, text=text)
-
-
-def _folded(name: str) -> str:
-    """Return INBOX in whatever case (RFC 3501 §5.1), other names as they are."""
-    return "INBOX" if name.upper() == "INBOX" else name
 
 
 async def check_submission(settings: EmailSettings, tokens: Tokens | None) -> Health:

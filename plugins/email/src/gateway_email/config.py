@@ -24,6 +24,7 @@ from pydantic import (
 
 from gateway.plugin import Section
 from gateway_email import stationery
+from gateway_email.folder_names import folded
 from gateway_email.reply_token import ENCODED_LENGTH
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -221,9 +222,7 @@ class EmailChannelConfig(_Account):
     @field_validator("folders")
     @classmethod
     def _check_twice(cls, folders: tuple[str, ...]) -> tuple[str, ...]:
-        # INBOX is one folder, however it is written (RFC 3501 §5.1).
-        names = {"INBOX" if each.upper() == "INBOX" else each for each in folders}
-        if len(names) < len(folders):
+        if len(set(map(folded, folders))) < len(folders):
             message = "each folder once"
             raise ValueError(message)
         return folders

@@ -12,8 +12,8 @@ from gateway_email.checking import check_reply_to, check_submission, worst
 from gateway_email.config import EmailConnectorConfig, EmailSettings
 from gateway_email.delivery import read_enclosures, send
 from gateway_email.oauth2 import Tokens
-from gateway_email.parse import mailto
 from gateway_email.render import render_handover
+from gateway_email.senders import mailto
 from gateway_email.stationery import Stationery
 
 

@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 from gateway.errors import AttachmentError, PayloadError, Unreadable
 from gateway.model import Attachment
 from gateway_email import headers
-from gateway_email.media import name_for
+from gateway_email.media import is_winmail, name_for
 from gateway_email.mime import Part, leaves, read_mail
 
 if TYPE_CHECKING:
     from gateway_email.winmail import Contents
 
-_WINMAIL_TYPES = ("application/ms-tnef", "application/vnd.ms-tnef")
-_WINMAIL_NAMES = ("winmail.dat", "win.dat")
 _SUBJECT_CHARACTERS = 80
 
 
@@ -47,11 +45,6 @@ def attachments(
                 name=file.name or names.give(file.media_type, file.content),
                 size=len(file.content),
             )
-
-
-def is_winmail(media_type: str, name: str) -> bool:
-    """Tell whether Outlook has packed a mail into this file."""
-    return media_type in _WINMAIL_TYPES or name.lower() in _WINMAIL_NAMES
 
 
 def unpack(parts: Collection[Part]) -> dict[str, Contents]:

@@ -35,3 +35,8 @@ class Evidence:
             signed: UUID | None = reply_token.decode(match[0], self.key)
             if signed is not None:
                 yield DeliveryId(str(signed))
+
+
+def own_message_id(delivery_id: UUID, domain: str) -> str:
+    """Return the Message-ID of one of our deliveries, the same at every attempt."""
+    return f"<{delivery_id}@{domain}>"

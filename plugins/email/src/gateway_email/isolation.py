@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 _PRELOADED = [
     "__main__",
+    "gateway_email.enclosed",
     "gateway_email.invitations",
     "gateway_email.reading",
     "gateway_email.winmail",

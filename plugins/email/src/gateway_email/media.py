@@ -35,6 +35,8 @@ _TYPES = {ending: media_type for media_type, ending in _ENDINGS.items()} | {
     ".jpeg": "image/jpeg",
     ".tiff": "image/tiff",
 }
+_WINMAIL_TYPES = ("application/ms-tnef", "application/vnd.ms-tnef")
+_WINMAIL_NAMES = ("winmail.dat", "win.dat")
 _STEMS = {"image": "image", "message": "message", "text/calendar": "invitation"}
 
 
@@ -52,3 +54,8 @@ def type_of(name: str) -> str:
     """Return the type that the ending of a name promises."""
     ending = name[name.rfind(".") :].lower()
     return _TYPES.get(ending, "application/octet-stream")
+
+
+def is_winmail(media_type: str, name: str) -> bool:
+    """Tell whether Outlook has packed a mail into this file."""
+    return media_type in _WINMAIL_TYPES or name.lower() in _WINMAIL_NAMES

@@ -14,11 +14,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from oauthlib.oauth2 import (  # type: ignore[import-untyped]
-    BackendApplicationClient,
-    Client,
-    OAuth2Error,
-)
 
 from gateway.connections import explain
 from gateway.errors import GatewayError
@@ -88,13 +83,15 @@ class Tokens:
 
     async def _grant(self) -> tuple[str, str]:
         """Return the body of the request, and the refresh token in it, if any."""
+        from oauthlib import oauth2  # type: ignore[import-untyped] # noqa: PLC0415 (only with OAuth2)
+
         config = self._config
         facts: dict[str, str] = {}
         if config.client_secret:
             facts["client_secret"] = config.client_secret.get_secret_value()
         scope = config.scope.split() or None
         if config.refresh_token is None:
-            client = BackendApplicationClient(config.client_id)
+            client = oauth2.BackendApplicationClient(config.client_id)
             body = client.prepare_request_body(
                 scope=scope, include_client_id=True, **facts
             )
@@ -103,7 +100,7 @@ class Tokens:
         current = (
             kept["refresh_token"] if kept else config.refresh_token.get_secret_value()
         )
-        client = Client(config.client_id)
+        client = oauth2.Client(config.client_id)
         body = client.prepare_refresh_body(
             refresh_token=current, scope=scope, client_id=config.client_id, **facts
         )
@@ -124,6 +121,8 @@ class Tokens:
             TokenError: that it gives none, why, and what to do about it.
 
         """
+        from oauthlib import oauth2  # noqa: PLC0415 (only with OAuth2)
+
         host = urlsplit(self._config.token_url).hostname
         headers = {
             "Accept": "application/json",
@@ -143,8 +142,10 @@ class Tokens:
             said = f"{host}: {explain(error)}"
             raise TokenError("token_unreachable", said) from None
         try:
-            found = Client(self._config.client_id).parse_request_body_response(text)
-        except OAuth2Error as error:
+            found = oauth2.Client(self._config.client_id).parse_request_body_response(
+                text
+            )
+        except oauth2.OAuth2Error as error:
             code = str(error.error or "unreadable")
             mend = _MEND.get(code, f"HTTP {status}: check token_url")
             raise TokenError(code, f"{host} gives no token: {mend}") from None

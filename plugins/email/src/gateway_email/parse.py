@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from gateway.errors import PayloadError, Unreadable
-from gateway.model import Address, Inbound, Message, MessageId
+from gateway.model import Inbound, Message, MessageId
 from gateway_email import headers, reply_token
 from gateway_email.authentication import is_authentic
 from gateway_email.automatic import is_automatic
 from gateway_email.enclosed import attachments, unpack
+from gateway_email.evidence import own_message_id
 from gateway_email.kinds import Kind, kind_of
 from gateway_email.mime import Part, leaves, read_mail
 from gateway_email.reply import new_text, new_text_of_html
+from gateway_email.senders import mailto
 
 if TYPE_CHECKING:
     from gateway_email.winmail import Contents
-
-SCHEME = "mailto"
-
-_LANE = 300
-"""Characters of an id that orders receipts."""
 
 _TEXT_CHARACTERS = 200_000
 
@@ -99,34 +95,6 @@ def _kind(subject: str, references: tuple[str, ...], domain: str) -> Kind:
         # Our own mail that comes back is no report, though an office may "forward" it.
         return Kind.ANSWER
     return kind_of(subject, answers=bool(references))
-
-
-def mailto(address: str) -> Address:
-    """Return the address in the form by which people are recognised."""
-    return Address(SCHEME, address.lower())
-
-
-def sender_of(raw: bytes) -> str:
-    """Return the sender's address for ordering, "" if it can't be told.
-
-    A provider of PEC writes all envelopes and receipts itself: there the person who
-    gets the reply counts, or the mail that a receipt is about. Neither is proven yet.
-    """
-    head = headers.read_headers(raw)
-    if headers.raw_value(head, "X-Ricevuta"):
-        return headers.raw_value(head, "X-Riferimento-Message-ID")[:_LANE]
-    found = headers.sender(head)
-    if headers.raw_value(head, "X-Trasporto") and found is not None:
-        reply_to = headers.sender(head, "Reply-To")
-        # Who it is written for, as in "Per conto di: a@b.it".
-        name = headers.clean(found.display_name)[:_LANE]
-        return str(mailto(reply_to.addr_spec)) if reply_to else name
-    return "" if found is None else str(mailto(found.addr_spec))
-
-
-def own_message_id(delivery_id: UUID, domain: str) -> str:
-    """Return the Message-ID of one of our deliveries, the same at every attempt."""
-    return f"<{delivery_id}@{domain}>"
 
 
 def _references(mail: headers.Mail, key: bytes, domain: str) -> tuple[str, ...]:

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.errors import AttachmentError, Unreadable
 from gateway.model import Inbound, Message, Receipt
 from gateway_email.automatic import is_own
 from gateway_email.bounces import read_receipt
-from gateway_email.enclosed import is_winmail, part_content
+from gateway_email.enclosed import part_content
 from gateway_email.headers import read_headers
 from gateway_email.parse import parse
+from gateway_email.tasks import Ours
 from gateway_email.texts import Texts
 
 _CALENDARS = ("application/ics", "text/calendar")
 _CALENDARS_READ = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ours:
-    """What tells our own mail: the key of reply tokens, domain and addresses.
-
-    ``authserv_id`` is the server that proves senders, if there is one; ``language``
-    that of what we add to a text.
-    """
-
-    key: bytes
-    domain: str
-    addresses: Sequence[str]
-    authserv_id: str | None = None
-    language: str = "it"
 
 
 def read_stored(
@@ -78,10 +63,3 @@ def _described(content: bytes, language: str) -> str:
     from gateway_email.invitations import describe  # noqa: PLC0415
 
     return describe(content, Texts(language))
-
-
-def has_winmail(read: Message | Receipt) -> bool:
-    """Tell whether a message has files that `read_stored` could unpack."""
-    return isinstance(read, Message) and any(
-        is_winmail(each.media_type, each.name) for each in read.attachments
-    )

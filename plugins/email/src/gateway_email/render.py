@@ -14,10 +14,10 @@ from uuid import UUID
 from gateway.model import Amendment, Enclosure, Handover, Outgoing
 from gateway_email import reply_token, texts
 from gateway_email.config import EmailSettings
+from gateway_email.evidence import own_message_id
 from gateway_email.folding import POLICY
 from gateway_email.headers import clean, message_ids
 from gateway_email.letters import Content, citizen_letter, office_letter
-from gateway_email.parse import own_message_id
 from gateway_email.stationery import Body, Stationery
 from gateway_email.texts import Texts
 

@@ -1,10 +1,16 @@
-"""Who sent a mail, told at once for the plain ones: intake asks of every mail."""
+"""Who sent a mail; told at once for the plain ones, for intake asks of every mail."""
 
 from __future__ import annotations
 
 import re
 
-from gateway_email.parse import mailto, sender_of
+from gateway.model import Address
+from gateway_email import headers
+
+SCHEME = "mailto"
+
+_LANE = 300
+"""Characters of an id that orders receipts."""
 
 _HEAD = re.compile(rb"(?:[!-9;-~]+:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*)+(?=\r?\n)")
 _FROM = re.compile(rb"^From[ \t]*:", re.MULTILINE | re.IGNORECASE)
@@ -18,6 +24,29 @@ _PLAIN = re.compile(
 _HEAD_LIMIT = 64 * 1024
 _FROM_LIMIT = 320
 """Octets of the plain field: a longer one is looked at more closely."""
+
+
+def mailto(address: str) -> Address:
+    """Return the address in the form by which people are recognised."""
+    return Address(SCHEME, address.lower())
+
+
+def sender_of(raw: bytes) -> str:
+    """Return the sender's address for ordering, "" if it can't be told.
+
+    A provider of PEC writes all envelopes and receipts itself: there the person who
+    gets the reply counts, or the mail that a receipt is about. Neither is proven yet.
+    """
+    head = headers.read_headers(raw)
+    if headers.raw_value(head, "X-Ricevuta"):
+        return headers.raw_value(head, "X-Riferimento-Message-ID")[:_LANE]
+    found = headers.sender(head)
+    if headers.raw_value(head, "X-Trasporto") and found is not None:
+        reply_to = headers.sender(head, "Reply-To")
+        # Who it is written for, as in "Per conto di: a@b.it".
+        name = headers.clean(found.display_name)[:_LANE]
+        return str(mailto(reply_to.addr_spec)) if reply_to else name
+    return "" if found is None else str(mailto(found.addr_spec))
 
 
 def sender_at_once(raw: bytes) -> str:

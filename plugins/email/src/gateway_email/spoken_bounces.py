@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from gateway.model import ReceiptStatus
 from gateway_email.headers import clean
 from gateway_email.markup import html_to_text
+from gateway_email.status_codes import enhanced_code, without_addresses
 
 _WORDS_LIMIT = 20_000
 _TEXT_LIMIT = 400
@@ -78,9 +79,7 @@ _FAILED = (
     "was not delivered",
     "wasn't delivered",
 )
-_ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?!\d|\.\d)")
 _REPLY = re.compile(r"(?<![\d.@-])(?:#[45]\.\d|5\d\d[ -])[^\n]{0,300}")
-_ADDRESS = re.compile(r"[^\s<>@]{1,64}@[^\s<>@]{1,255}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,14 +116,3 @@ def read(subject: str, words: str) -> Verdict | None:
     if any(phrase in said for phrase in _FAILED):
         return Verdict(status=ReceiptStatus.FAILED, code=code or "5.0.0", text=text)
     return None
-
-
-def enhanced_code(text: str) -> str | None:
-    """Return the first status code of RFC 3463 in ``text``."""
-    match = _ENHANCED.search(text)
-    return match[1] if match else None
-
-
-def without_addresses(text: str) -> str:
-    """Return ``text`` with its addresses made unreadable: they are on record."""
-    return _ADDRESS.sub("…", text)

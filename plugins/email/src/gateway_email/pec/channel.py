@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
-from gateway.errors import AttachmentError, DeliveryError, Unreadable
+from gateway.errors import DeliveryError
 from gateway.model import (
-    Attachment,
     ChannelId,
     Health,
     HealthStatus,
     Inbound,
     Message,
-    Original,
     Outgoing,
     Receipt,
 )
@@ -27,10 +24,8 @@ from gateway_email.isolation import Child
 from gateway_email.pec import receipts, trust
 from gateway_email.pec.account import Account
 from gateway_email.pec.config import PecChannelConfig
-from gateway_email.pec.stored import Mailbox, part_content, read_stored
+from gateway_email.pec.tasks import Mailbox, part_content, read_stored
 from gateway_email.render import render_outgoing
-
-_CHUNK = 64 * 1024
 
 
 class PecChannel(EmailChannel):
@@ -43,6 +38,7 @@ class PecChannel(EmailChannel):
     grace_seconds = receipts.ACCEPTANCE.total_seconds()
     """A receipt of acceptance tells whether an interrupted send has succeeded."""
 
+    part_content = staticmethod(part_content)
     config: PecChannelConfig
 
     def __init__(
@@ -94,26 +90,6 @@ class PecChannel(EmailChannel):
         return await self.account.send(
             mail, [to], delivery_id=outgoing.delivery_id, clock=self.context.clock
         )
-
-    async def fetch(
-        self, original: Original, attachment: Attachment
-    ) -> AsyncIterator[bytes]:
-        """Stream an attachment out of the mail in the stored envelope.
-
-        Raises:
-            AttachmentError: there is no such part.
-
-        """
-        try:
-            content = await self.child.run(
-                part_content, original.body, attachment.locator
-            )
-        except Unreadable as error:
-            raise AttachmentError(
-                error.code, error.complaint, retryable=False
-            ) from None
-        for start in range(0, len(content), _CHUNK):
-            yield content[start : start + _CHUNK]
 
     async def check(self) -> Health:
         """Log in to both servers, read the trust list; send and change nothing."""

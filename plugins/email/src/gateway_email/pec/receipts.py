@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.model import DeliveryId, Expectation, Receipt, ReceiptStatus
 from gateway_email.pec.daticert import Daticert
-from gateway_email.spoken_bounces import enhanced_code, without_addresses
+from gateway_email.status_codes import enhanced_code, without_addresses
 
 ACCEPTANCE: Final = timedelta(minutes=15)
 """How long a provider may take to accept before somebody is warned."""

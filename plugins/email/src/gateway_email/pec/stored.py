@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from gateway.errors import AttachmentError, PayloadError
 from gateway.model import Inbound, Message, Receipt
@@ -20,6 +19,7 @@ from gateway_email.pec.reading import (
     open_mail,
 )
 from gateway_email.pec.signature import Policy
+from gateway_email.pec.tasks import Mailbox
 from gateway_email.reading import with_appointments
 
 CERTIFIED = "pec"
@@ -30,26 +30,6 @@ ANOMALY = "pec_anomaly"
 
 ORDINARY = "pec_ordinary"
 """Flag of ordinary mail that came as it was."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mailbox:
-    """Whose mail it is, in lower case, and whom to trust.
-
-    ``key`` and ``domain`` prove which delivery a receipt is about; ``language`` is that
-    of what we add to a text.
-    """
-
-    addresses: tuple[str, ...]
-    key: bytes
-    domain: str
-    trust: Path
-    allow_sha1: bool = False
-    language: str = "it"
-
-    def owns(self, address: str) -> bool:
-        """Tell whether an address is this mailbox's."""
-        return address.lower() in self.addresses
 
 
 def read_stored(
