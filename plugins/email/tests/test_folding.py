@@ -10,10 +10,22 @@ from gateway_email.folding import POLICY
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-WORDS = ["è", "già", "perché", "buca", "via", "[URP-2026-000123]", "—", "così", "ùùùù"]
+WORDS = [
+    "è",
+    "già",
+    "perché",
+    "buca",
+    "via",
+    "[URP-2026-000123]",
+    "—",
+    "così",
+    "ùùùù",
+    "=?utf-8?q?x?=",
+]
 
 
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=14).map(" ".join))
+@example(" ".join(["[URP-2026-000123]"] * 4))
 @example("[URP-2026-000123] Nuova segnalazione — Perché è già così però più giù")
 def test_no_space_is_lost(subject: str):
     """Wherever its lines end."""

@@ -11,15 +11,18 @@ class _Policy(EmailPolicy):
     """Folds subjects by `email.header.Header`.
 
     The library's own way drops the space between two encoded words when a line ends
-    there, as RFC 2047 §6.2 has readers do: "Perché è già" came as "Perché ègià".
+    there, as RFC 2047 §6.2 has readers do: "Perché è già" came as "Perché ègià". And it
+    puts one before a subject that begins on the second line.
     """
 
     def fold(self, name: str, value: Any) -> str:
         """Return a field as lines."""
-        if name.lower() != "subject" or str(value).isascii():
+        text = str(value)
+        if name.lower() != "subject":
             lines: str = super().fold(name, value)
             return lines
-        encoded = Header(str(value), "utf-8", header_name=name)
+        is_plain = text.isascii() and "=?" not in text
+        encoded = Header(text, "us-ascii" if is_plain else "utf-8", header_name=name)
         return f"{name}: {encoded.encode(linesep=self.linesep)}{self.linesep}"
 
     def fold_binary(self, name: str, value: Any) -> bytes:
