@@ -39,9 +39,6 @@ STATE_OF: Final = {
     ReceiptStatus.READ: DeliveryState.READ,
     ReceiptStatus.FAILED: DeliveryState.FAILED,
 }
-_PARTLY: Final = (DeliveryState.PENDING, DeliveryState.DEAD)
-"""States of a delivery that bears an id only if some of its recipients have it."""
-
 MOST_FAILURES: Final = 4
 """How often the other side may report a failure before a delivery is given up."""
 
@@ -165,8 +162,8 @@ def _advance(connection: Connection, delivery_id: str, receipt: Receipt) -> None
         select(table).where(table.c.id == delivery_id).with_for_update()
     ).one()
     before = DeliveryState(row.state)
-    if before in _PARTLY and row.external_id is not None:
-        # Some have it, others not yet, or never: this is about the first.
+    if RANK[before] == 0 and row.external_id is not None:
+        # It bears an id: some have it, others not yet, or never. This is of the first.
         if receipt.status is ReceiptStatus.FAILED:
             _failed(connection, row, code, again=False)
         return
