@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -163,9 +163,27 @@ def test_any_signature_is_an_error(
     corpus: Any, pec_channel: MakeChannel, signature: bytes
 ):
     """Broken structures of ASN.1 end in a refusal."""
-    raw = corpus.item("ricevuta-accettazione").original.body
-    head, _, rest = raw.partition(b'filename="smime.p7s"\r\n\r\n')
-    tail = rest[rest.index(b"\r\n\r\n--") :]
-    forged = head + b'filename="smime.p7s"\r\n\r\n' + b64encode(signature) + tail
+    head, _, tail = _around_signature(corpus, "ricevuta-accettazione")
+    forged = head + b64encode(signature) + tail
 
     assert {"refused"} == set(_read(pec_channel(), corpus.wrap(forged)))
+
+
+def test_unknown_kind_of_key_is_a_refusal(corpus: Any, pec_channel: MakeChannel):
+    """A certificate may name an algorithm that no library has heard of."""
+    ec_key, unknown = bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("3f8648ce3d0201")
+    head, signature, tail = _around_signature(corpus, "busta-html")
+    forged = b64decode(signature).replace(ec_key, unknown)
+
+    found = _read(pec_channel(), corpus.wrap(head + b64encode(forged) + tail))
+
+    assert {"refused"} == set(found)
+
+
+def _around_signature(corpus: Any, item: str) -> tuple[bytes, bytes, bytes]:
+    """Return a mail's octets before its signature, the signature, and the rest."""
+    raw = corpus.item(item).original.body
+    name = b'filename="smime.p7s"\r\n\r\n'
+    head, _, rest = raw.partition(name)
+    end = rest.index(b"\r\n\r\n--")
+    return head + name, rest[:end], rest[end:]
