@@ -194,6 +194,9 @@ _GIVE_BACK = Prepared(
         crashes=bindparam("lives_lost"),
     )
 )
+_PUT_BACK = Prepared(
+    update(job).where(_held).values(state=READY, owner=None, lease_until=None)
+)
 _PROMOTE = Prepared(
     text(
         """
@@ -360,6 +363,16 @@ def retry(connection: Connection, retries: Sequence[Retry]) -> None:
     ]
     _guarded(connection, _GIVE_BACK, rows)
     promote(connection, ((each.claim.queue, each.claim.lane) for each in retries))
+
+
+def put_back(connection: Connection, claims: Sequence[Claim]) -> None:
+    """Put jobs back where they were, at the head of their lanes: nothing was tried.
+
+    Raises:
+        StaleClaim: one of them is no longer held; nothing may be recorded.
+
+    """
+    _guarded(connection, _PUT_BACK, [_key(held) for held in claims])
 
 
 def bury(connection: Connection, burials: Sequence[Burial]) -> None:

@@ -290,7 +290,7 @@ class Worker(Generic[WorkT]):
             log.info("claim_stale", job=work.claim.id, queue=self.queue)
         except Overloaded:
             log.warning("handler_overloaded", job=work.claim.id, queue=self.queue)
-            await self._give_back(work.claim, crashed=False)
+            await self._put_back(work.claim)
         except Exception:
             log.exception("handler_failed", job=work.claim.id, queue=self.queue)
             await self._give_back(work.claim)
@@ -303,10 +303,16 @@ class Worker(Generic[WorkT]):
         )
         await self._crew.store.run_batched(bury_all, burial)
 
-    async def _give_back(self, claim: Claim, *, crashed: bool = True) -> None:
-        """Try again later; an attempt that ``crashed`` costs a life."""
+    async def _put_back(self, claim: Claim) -> None:
+        """Put it back in its place; the pause keeps who has no room from spinning."""
+        await asyncio.sleep(self._crew.pace.poll)
+        with contextlib.suppress(StaleClaim):
+            await self._crew.store.run_batched(put_all_back, claim)
+
+    async def _give_back(self, claim: Claim) -> None:
+        """Try again later; the attempt costs a life."""
         due_at = self._crew.clock.now() + self._crew.delay(claim.attempt)
-        retry = Retry(claim=claim, due_at=due_at, crashed=crashed)
+        retry = Retry(claim=claim, due_at=due_at, crashed=True)
         # The record may have been committed before its answer was lost.
         with contextlib.suppress(StaleClaim):
             await self._crew.store.run_batched(retry_all, retry)
@@ -316,6 +322,12 @@ def bury_all(connection: Any, burials: Sequence[Burial]) -> list[None]:
     """Bury for many callers."""
     jobs.bury(connection, burials)
     return [None] * len(burials)
+
+
+def put_all_back(connection: Any, claims: Sequence[Claim]) -> list[None]:
+    """Put back for many callers."""
+    jobs.put_back(connection, claims)
+    return [None] * len(claims)
 
 
 def retry_all(connection: Any, retries: Sequence[Retry]) -> list[None]:

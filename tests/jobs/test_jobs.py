@@ -238,3 +238,24 @@ async def test_depths_tell_open_and_dead_work(store: Store):
 
     assert (2, 1) == (depth.open, depth.dead)
     assert depth.oldest_ready_age >= timedelta(0)
+
+
+async def test_put_back_keeps_place_and_lives(store: Store):
+    """Nothing was tried: the next of the lane waits, and crashes stay counted."""
+    await enqueue(store, job("a", "first"), job("a", "second"))
+    (held,) = await claim(store)
+    await store.run(
+        lambda c: jobs.retry(c, [Retry(claim=held, due_at=PAST, crashed=True)])
+    )
+    await store.run(jobs.wake_due)
+    (second,) = await claim(store)
+    await finish(store, second)
+    (held,) = await claim(store)
+    await enqueue(store, job("a", "third"))
+
+    await store.run(lambda c: jobs.put_back(c, [held]))
+    (again,) = await claim(store, limit=5)
+
+    assert ("first", 1) == (again.subject, again.crashes)
+    with pytest.raises(StaleClaim):
+        await store.run(lambda c: jobs.put_back(c, [held]))

@@ -48,6 +48,27 @@ async def test_no_room_to_read_costs_no_life(tmp_path):
         assert [] == await city.rows(schema.dead_letter)
 
 
+async def test_no_room_to_read_keeps_the_order(tmp_path):
+    """What the same citizen says next is not read before."""
+    async with small_city(tmp_path) as city:
+        phone = type(city.gateway.channels["phone"])
+        refusals = ["no room"] * 3
+
+        async def read(channel, inbound):
+            message = channel.parse(inbound)
+            if message.text == "first" and refusals:
+                raise Overloaded(refusals.pop())
+            return message
+
+        phone.read = read
+        await city.say(text="first")
+        await city.say(text="second")
+        await city.settle()
+
+        said = [each.message.text for each in city.outside.handovers]
+        assert ["first", "second"] == said
+
+
 async def test_code_of_an_unreadable_item_says_why(tmp_path):
     """Staff and monitoring see what stopped the reader."""
     async with small_city(tmp_path) as city:

@@ -17,13 +17,13 @@ from gateway_email.senders import sender_at_once
 
 _T = TypeVar("_T")
 
-_SIZES = 250
-"""Mails whose sizes are asked for together."""
+_BATCH = 1000
+"""Mails that are fetched, stored and marked together, at most."""
 
-_BATCH = 250
-"""Mails that are fetched, stored and marked together."""
+_SMALL = 16 * 1024
+"""Octets up to which a mail's size need not be known: that of all counts alike."""
 
-_BATCH_OCTETS = 4 * 1024 * 1024
+_BATCH_OCTETS = 16 * 1024 * 1024
 """So many octets are fetched together at most, or one mail; twice that is in memory."""
 
 
@@ -94,9 +94,12 @@ class Collector:
     async def _batches(
         self, mailbox: Mailbox, uids: Sequence[int]
     ) -> AsyncIterator[_Batch]:
-        for start in range(0, len(uids), _SIZES):
-            some = uids[start : start + _SIZES]
-            for batch in _split(some, await mailbox.sizes(some), self._max_bytes):
+        for start in range(0, len(uids), _BATCH):
+            some = uids[start : start + _BATCH]
+            small = min(_SMALL, self._max_bytes)
+            larger = await mailbox.larger_than(small, some)
+            sizes = dict.fromkeys(some, small) | await mailbox.sizes(larger)
+            for batch in _split(some, sizes, self._max_bytes):
                 yield batch
 
     async def _store(self, fetched: _Fetched | None, numbering: Numbering) -> None:
@@ -182,7 +185,7 @@ def _split(
     start, octets = 0, 0
     for end, uid in enumerate(uids):
         size = _weight(sizes.get(uid, 0), max_bytes)
-        if end > start and (end - start == _BATCH or octets + size > _BATCH_OCTETS):
+        if end > start and octets + size > _BATCH_OCTETS:
             yield _batch(uids[start:end], sizes, max_bytes)
             start, octets = end, 0
         octets += size

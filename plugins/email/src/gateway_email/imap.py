@@ -23,6 +23,7 @@ from gateway.errors import GatewayError
 from gateway_email.config import EmailChannelConfig
 from gateway_email.folder_list import folder_names
 from gateway_email.oauth2 import CANCEL, TokenError, Tokens, oauthbearer, xoauth2
+from gateway_email.sequence_set import sequence_set
 
 _T = TypeVar("_T")
 
@@ -167,11 +168,13 @@ class Mailbox:
 
         ``n:*`` always names the last mail, even one below n (RFC 3501 §6.4.8).
         """
-        client = self._connected()
-        search = client.uid_search(f"UID {uid + 1}:*", charset=None)
-        lines = await self._command("search", search)
-        found = (int(word) for line in lines[:-1] for word in _numbers(line))
+        found = await self._search(f"UID {uid + 1}:*")
         return sorted(number for number in found if number > uid)
+
+    async def larger_than(self, octets: int, uids: Sequence[int]) -> list[int]:
+        """Return those of ascending ``uids`` whose mails are larger, ascending."""
+        found = await self._search(f"UID {sequence_set(uids)} LARGER {octets}")
+        return sorted(found)
 
     async def sizes(self, uids: Sequence[int]) -> dict[int, int]:
         """Return the sizes of the mails that still exist, in octets."""
@@ -213,9 +216,7 @@ class Mailbox:
 
     async def count_larger(self, octets: int) -> int:
         """Return how many mails in the folder are larger."""
-        search = self._connected().uid_search(f"LARGER {octets}", charset=None)
-        lines = await self._command("search", search)
-        return sum(len(_numbers(line)) for line in lines[:-1])
+        return len(await self._search(f"LARGER {octets}"))
 
     async def wait_for_news(self, seconds: float) -> None:
         """Idle until the server says anything or ``seconds`` have passed.
@@ -254,10 +255,16 @@ class Mailbox:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
 
+    async def _search(self, criteria: str) -> list[int]:
+        """Return the UIDs that match, in no order."""
+        search = self._connected().uid_search(criteria, charset=None)
+        lines = await self._command("search", search)
+        return [int(word) for line in lines[:-1] for word in _numbers(line)]
+
     async def _uid(
         self, verb: str, uids: Sequence[int], rest: str, slack: float = 0.0
     ) -> list[bytes | bytearray]:
-        numbers = ",".join(str(uid) for uid in uids)
+        numbers = sequence_set(uids)
         command = self._connected().protocol.uid(verb, numbers, rest)
         return await self._command(verb.lower(), command, slack)
 
