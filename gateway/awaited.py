@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select, update
 
 from gateway import jobs
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
-from gateway.model import DeliveryState, Expectation, Receipt
+from gateway.model import DeliveryState, Expectation, Receipt, ReceiptStatus
 from gateway.store import schema
 from gateway.store.units import now
 
@@ -47,7 +47,8 @@ def subject_of(delivery_id: str) -> str:
 def expect(connection: Connection, delivery_id: str, receipt: Receipt) -> None:
     """Watch for what ``receipt`` promises, instead of what an earlier one did.
 
-    One that comes after a later one's word only tells how many recipients there are.
+    One that comes after a later one's word only tells how many recipients there are,
+    and so does the word on one of them while the others' are awaited.
     """
     expects = receipt.expects
     if expects is None:
@@ -58,7 +59,13 @@ def expect(connection: Connection, delivery_id: str, receipt: Receipt) -> None:
             .where(schema.delivery.c.id == delivery_id)
             .values(awaits=expects.recipients)
         )
-    if expects.recipients != 0 and _is_outdated(connection, delivery_id, receipt):
+    if expects.recipients != 0 and (
+        _is_outdated(connection, delivery_id, receipt)
+        or (
+            receipt.status is ReceiptStatus.DELIVERED
+            and _is_on(connection, delivery_id)
+        )
+    ):
         return
     end(connection, delivery_id)
     if expects.recipients != 0:
@@ -74,6 +81,12 @@ def _is_outdated(connection: Connection, delivery_id: str, receipt: Receipt) -> 
         table.c.at > receipt.at,
     )
     return connection.execute(later).first() is not None
+
+
+def _is_on(connection: Connection, delivery_id: str) -> bool:
+    job = schema.job
+    watch = select(job.c.id).where(job.c.subject == subject_of(delivery_id))
+    return connection.execute(watch).first() is not None
 
 
 def _watches(delivery_id: str, receipt: Receipt, expects: Expectation) -> list[NewJob]:

@@ -163,6 +163,24 @@ async def test_receipts_in_any_order_end_the_same(tmp_path, url):
         assert ["delivered"] == await _states(city)
 
 
+async def test_word_on_one_tells_how_many_are_awaited(tmp_path, url):
+    """Even before anything else has told it; the others' words are waited for."""
+    async with small_city(tmp_path, url=url) as city:
+        delivery = await _sent(city)
+        more = {"ours": delivery, "within": 9_000_000, "recipients": 2}
+        await city.report("delivered", "", recipient="a", **more)
+        await city.settle(waiting=1)
+        first, (watch,) = await _states(city), await city.rows(schema.job)
+        await city.report("delivered", "", recipient="c", **more | {"recipients": 3})
+        while 3 not in [row.awaits for row in await city.rows(schema.delivery)]:
+            pass
+        assert [watch] == await city.rows(schema.job)
+        await city.report("delivered", "", recipient="b", **more | {"recipients": 3})
+        await city.settle()
+
+        assert (["sent"], ["delivered"]) == (first, await _states(city))
+
+
 async def test_receipt_names_the_item_it_was_read_from(tmp_path, url):
     """The stored original is evidence, found from the receipt."""
     async with small_city(tmp_path, url=url) as city:

@@ -37,15 +37,20 @@ def to_receipt(data: Daticert, delivery: DeliveryId) -> Receipt | None:
 
 def _accepted(data: Daticert, delivery: DeliveryId) -> Receipt:
     """Read ``accettazione``; ordinary mailboxes give no further word."""
-    certified = sum(each.certified for each in data.recipients)
     return Receipt(
         status=ReceiptStatus.SENT,
         at=data.at,
         delivery_id=delivery,
         code=data.kind,
         reference=data.identifier,
-        expects=Expectation(within=OUTCOME, recipients=certified),
+        expects=_of_all(data),
     )
+
+
+def _of_all(data: Daticert) -> Expectation:
+    """Return what must come of all recipients; each word names them and their kind."""
+    certified = sum(each.certified for each in data.recipients)
+    return Expectation(within=OUTCOME, recipients=certified)
 
 
 def _on_the_way(data: Daticert, delivery: DeliveryId) -> Receipt:
@@ -68,6 +73,7 @@ def _delayed(data: Daticert, delivery: DeliveryId) -> Receipt:
 
 
 def _delivered(data: Daticert, delivery: DeliveryId) -> Receipt:
+    """Read ``avvenuta-consegna``; it may be here before the acceptance."""
     return Receipt(
         status=ReceiptStatus.DELIVERED,
         at=data.at,
@@ -75,6 +81,7 @@ def _delivered(data: Daticert, delivery: DeliveryId) -> Receipt:
         code=data.kind,
         text=data.receipt,
         recipient=data.recipient,
+        expects=_of_all(data) if data.recipients else None,
     )
 
 
