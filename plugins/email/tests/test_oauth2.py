@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -11,7 +12,7 @@ import aiosmtplib.smtp
 import pytest
 from gateway_email import EmailChannel, EmailConnector, EmailConnectorConfig
 from gateway_email.imap import aioimaplib, open_mailbox
-from gateway_email.oauth2 import TokenError, Tokens, oauthbearer, xoauth2
+from gateway_email.oauth2 import TokenError, Tokens, Wallet, oauthbearer, xoauth2
 from pydantic import ValidationError
 from smtp_servers import serving
 from token_provider import TokenProvider
@@ -74,6 +75,39 @@ async def test_new_refresh_token_is_kept(provider, context: MakeContext):
     replaced = provider.config(refresh_token="written by hand")
     with pytest.raises(TokenError, match="invalid_grant"):
         await Tokens(replaced, shared).token()
+
+
+async def test_all_who_use_an_account_share_its_tokens(provider, context: MakeContext):
+    """Two that each kept a refresh token of their own would lock each other out."""
+    provider.rotates = True
+    wallet, config = Wallet(), provider.config(refresh_token="first")
+    wallet.state = context().state
+    mailbox, connector = (wallet.tokens(config, context()) for _ in range(2))
+    other = wallet.tokens(provider.config(refresh_token="first", scope="x"), context())
+
+    got = await asyncio.gather(*(t.token() for t in (mailbox, connector, other) if t))
+
+    assert "token-1" == got[0] == got[1] != got[2]
+    assert "next-2" == provider.refresh_token
+
+
+async def test_other_node_was_there_before(provider, context: MakeContext):
+    """Its newer refresh token is taken, and nobody has to agree again."""
+    provider.rotates = True
+    config, shared = provider.config(refresh_token="first"), context()
+    here, there = Tokens(config, shared), Tokens(config, shared)
+    real, late = shared.state.get, asyncio.Event()
+
+    async def slow(key: str) -> Any:
+        found = await real(key)
+        if not late.is_set():
+            late.set()
+            await there.token()
+        return found
+
+    shared.state.get = slow
+    assert "token-3" == await here.token()
+    assert 3 == len(provider.asked)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from gateway_email.channel import EmailChannel
 from gateway_email.config import EmailChannelConfig, EmailConnectorConfig, EmailSettings
 from gateway_email.connector import EmailConnector
 from gateway_email.isolation import Child, Limits
+from gateway_email.oauth2 import Wallet
 from gateway_email.pec.account import Account
 from gateway_email.pec.channel import PecChannel
 from gateway_email.pec.config import PecChannelConfig, PecConnectorConfig
@@ -46,6 +47,7 @@ class EmailPlugin(Plugin[EmailSettings]):
         Channels make them known; the gateway makes these before connectors.
         """
         self._child = Child(limits)
+        self._wallet = Wallet()
         self._accounts: dict[ChannelId, Account] = {}
         self._read: set[str] = set()
 
@@ -57,6 +59,11 @@ class EmailPlugin(Plugin[EmailSettings]):
             ChannelType("email", EmailChannelConfig, self._open, manners),
             ChannelType("pec", PecChannelConfig, self._open_pec, manners),
         ]
+
+    @hookimpl
+    async def startup(self, context: Context[EmailSettings]) -> None:
+        """Keep refresh tokens where every channel and connector finds them."""
+        self._wallet.state = context.state
 
     @hookimpl
     def register_connectors(self) -> list[ConnectorType]:
@@ -71,7 +78,9 @@ class EmailPlugin(Plugin[EmailSettings]):
     ) -> EmailChannel:
         """Make the channel of an ordinary mailbox, and note that it is read."""
         self._read.add(config.username)
-        channel = EmailChannel(channel_id, config, context, child=self._child)
+        channel = EmailChannel(
+            channel_id, config, context, child=self._child, wallet=self._wallet
+        )
         channel.accounts = self._read
         return channel
 
@@ -79,7 +88,7 @@ class EmailPlugin(Plugin[EmailSettings]):
         self, service: ServiceId, config: EmailConnectorConfig, context: Context[Any]
     ) -> EmailConnector:
         """Make a connector that knows which mailboxes are read."""
-        connector = EmailConnector(service, config, context)
+        connector = EmailConnector(service, config, context, self._wallet)
         connector.accounts = self._read
         return connector
 
@@ -87,7 +96,9 @@ class EmailPlugin(Plugin[EmailSettings]):
         self, channel_id: ChannelId, config: PecChannelConfig, context: Context[Any]
     ) -> PecChannel:
         """Make the channel of a PEC mailbox, from which connectors may write."""
-        channel = PecChannel(channel_id, config, context, child=self._child)
+        channel = PecChannel(
+            channel_id, config, context, child=self._child, wallet=self._wallet
+        )
         self._accounts[channel_id] = channel.account
         return channel
 

@@ -34,7 +34,7 @@ from gateway_email.delivery import read_enclosures, send
 from gateway_email.following import Follower
 from gateway_email.isolation import Child, ChildError
 from gateway_email.media import is_winmail
-from gateway_email.oauth2 import Tokens
+from gateway_email.oauth2 import Tokens, Wallet
 from gateway_email.render import render_outgoing
 from gateway_email.stationery import Stationery
 from gateway_email.tasks import Ours, part_content, read_stored
@@ -59,12 +59,14 @@ class EmailChannel(Channel[EmailChannelConfig]):
         config: EmailChannelConfig,
         context: Context[Any],
         child: Child | None = None,
+        wallet: Wallet | None = None,
     ) -> None:
         """Keep what is needed; the connection is opened by `receive`.
 
-        ``child`` is shared by the channels of a gateway.
+        ``child`` and ``wallet`` are shared by the channels of a gateway.
         """
         super().__init__(channel_id, config, context)
+        self._wallet = wallet or Wallet()
         self.child = child or Child()
         self.followers = [
             Follower(channel_id, config, context, folder, self.tokens)
@@ -80,14 +82,12 @@ class EmailChannel(Channel[EmailChannelConfig]):
     @cached_property
     def sender_tokens(self) -> Tokens | None:
         """Return where tokens of the sending account come from, if it needs any."""
-        oauth2 = self.settings.oauth2
-        return Tokens(oauth2, self.context) if oauth2 else None
+        return self._wallet.tokens(self.settings.oauth2, self.context)
 
     @cached_property
     def tokens(self) -> Tokens | None:
         """Return where tokens of the mailbox come from, if it needs any."""
-        oauth2 = self.config.oauth2
-        return Tokens(oauth2, self.context) if oauth2 else None
+        return self._wallet.tokens(self.config.oauth2, self.context)
 
     @cached_property
     def stationery(self) -> Stationery:

@@ -7,11 +7,20 @@ from collections.abc import Collection
 from functools import cached_property
 
 from gateway.connector import Connector
-from gateway.model import Address, Handover, Health, HealthStatus, Receipt, Semantics
+from gateway.model import (
+    Address,
+    Handover,
+    Health,
+    HealthStatus,
+    Receipt,
+    Semantics,
+    ServiceId,
+)
+from gateway.plugin import Context
 from gateway_email.checking import check_reply_to, check_submission, worst
 from gateway_email.config import EmailConnectorConfig, EmailSettings
 from gateway_email.delivery import read_enclosures, send
-from gateway_email.oauth2 import Tokens
+from gateway_email.oauth2 import Tokens, Wallet
 from gateway_email.render import render_handover
 from gateway_email.senders import mailto
 from gateway_email.stationery import Stationery
@@ -29,6 +38,17 @@ class EmailConnector(Connector[EmailConnectorConfig]):
     accounts: Collection[str] | None = None
     """The mailboxes that are read by channels of the plugin; None: not known."""
 
+    def __init__(
+        self,
+        service: ServiceId,
+        config: EmailConnectorConfig,
+        context: Context[EmailSettings],
+        wallet: Wallet | None = None,
+    ) -> None:
+        """Keep what is needed; ``wallet`` is shared by all of a gateway."""
+        super().__init__(service, config, context)
+        self._wallet = wallet or Wallet()
+
     @property
     def settings(self) -> EmailSettings:
         """Return the plugin's own section: account and addresses of the city."""
@@ -38,8 +58,7 @@ class EmailConnector(Connector[EmailConnectorConfig]):
     @cached_property
     def sender_tokens(self) -> Tokens | None:
         """Return where tokens of the sending account come from, if it needs any."""
-        oauth2 = self.settings.oauth2
-        return Tokens(oauth2, self.context) if oauth2 else None
+        return self._wallet.tokens(self.settings.oauth2, self.context)
 
     @cached_property
     def stationery(self) -> Stationery:

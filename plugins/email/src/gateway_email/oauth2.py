@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from base64 import b64encode
+from collections import defaultdict
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ import aiohttp
 
 from gateway.connections import explain
 from gateway.errors import GatewayError
-from gateway.plugin import Context
+from gateway.plugin import Context, PluginState
 from gateway_email.config import OAuth2Config
 
 _EARLY_SECONDS = 60.0
@@ -47,14 +48,47 @@ class TokenError(GatewayError):
         self.code = code
 
 
+class Wallet:
+    """The tokens of all accounts of a gateway, each once, whoever asks for them.
+
+    A provider that hands out new refresh tokens may revoke the last one: two who keep
+    their own would lock each other out.
+    """
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self.state: PluginState | None = None
+        """Where refresh tokens are kept; without it, in the state of who asks."""
+        self._tokens: dict[str, Tokens] = {}
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def tokens(
+        self, config: OAuth2Config | None, context: Context[Any]
+    ) -> Tokens | None:
+        """Return the tokens of an account, None for one with a password."""
+        if config is None:
+            return None
+        account = _account(config)
+        made = Tokens(config, context, self, self._locks[account])
+        return self._tokens.setdefault(f"{account} {config.scope}", made)
+
+
 class Tokens:
     """The access token of one account."""
 
-    def __init__(self, config: OAuth2Config, context: Context[Any]) -> None:
-        """Ask nobody yet."""
+    def __init__(
+        self,
+        config: OAuth2Config,
+        context: Context[Any],
+        wallet: Wallet | None = None,
+        lock: asyncio.Lock | None = None,
+    ) -> None:
+        """Ask nobody yet; ``lock`` is held while the refresh token is used."""
         self._config = config
         self._context = context
-        self._lock = asyncio.Lock()
+        self._wallet = wallet or Wallet()
+        self._lock = lock or asyncio.Lock()
+        self._key = f"oauth2:{_account(config)}"
         self._token = ""
         self._good_until = 0.0
 
@@ -73,13 +107,20 @@ class Tokens:
 
     async def _renew(self, now: float) -> None:
         grant, rotated = await self._grant()
-        answer = await self._ask(grant)
+        try:
+            answer = await self._ask(grant)
+        except TokenError as error:
+            grant, newer = await self._grant()
+            # Another node may have been there meanwhile.
+            if error.code != "invalid_grant" or newer == rotated:
+                raise
+            answer, rotated = await self._ask(grant), newer
         lives = float(answer.get("expires_in") or _USUAL_SECONDS)
         self._token = str(answer["access_token"])
         self._good_until = now + max(lives - _EARLY_SECONDS, lives / 2)
         new = answer.get("refresh_token")
         if rotated and new and new != rotated:
-            await self._context.state.put(self._key, {"refresh_token": new})
+            await self._state.put(self._key, {"refresh_token": new})
 
     async def _grant(self) -> tuple[str, str]:
         """Return the body of the request, and the refresh token in it, if any."""
@@ -96,7 +137,7 @@ class Tokens:
                 scope=scope, include_client_id=True, **facts
             )
             return str(body), ""
-        kept = await self._context.state.get(self._key)
+        kept = await self._state.get(self._key)
         current = (
             kept["refresh_token"] if kept else config.refresh_token.get_secret_value()
         )
@@ -107,12 +148,8 @@ class Tokens:
         return str(body), str(current)
 
     @property
-    def _key(self) -> str:
-        """Name where a newer refresh token is kept: another one for each configured."""
-        config = self._config
-        first = config.refresh_token.get_secret_value() if config.refresh_token else ""
-        parts = (config.token_url, config.client_id, first)
-        return f"oauth2:{hashlib.sha256(repr(parts).encode()).hexdigest()}"
+    def _state(self) -> PluginState:
+        return self._wallet.state or self._context.state
 
     async def _ask(self, body: str) -> dict[str, Any]:
         """Return what the token endpoint answers.
@@ -153,6 +190,13 @@ class Tokens:
             said = f"{host} answers {status} without a token: check token_url"
             raise TokenError("unreadable", said) from None
         return dict(found)
+
+
+def _account(config: OAuth2Config) -> str:
+    """Name an account: another one for each refresh token that is configured."""
+    first = config.refresh_token.get_secret_value() if config.refresh_token else ""
+    parts = (config.token_url, config.client_id, first)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def xoauth2(user: str, token: str) -> str:

@@ -21,6 +21,7 @@ from gateway_email.checking import check_mailbox, check_submission, worst
 from gateway_email.config import is_address
 from gateway_email.delivery import read_enclosures
 from gateway_email.isolation import Child
+from gateway_email.oauth2 import Wallet
 from gateway_email.pec import receipts, trust
 from gateway_email.pec.account import Account
 from gateway_email.pec.config import PecChannelConfig
@@ -47,9 +48,10 @@ class PecChannel(EmailChannel):
         config: PecChannelConfig,
         context: Context[Any],
         child: Child | None = None,
+        wallet: Wallet | None = None,
     ) -> None:
         """Keep what is needed; nothing is opened."""
-        super().__init__(channel_id, config, context, child=child)
+        super().__init__(channel_id, config, context, child=child, wallet=wallet)
         self.account = Account.of(config, context.config)
 
     def parse(self, inbound: Inbound) -> Message | Receipt:
