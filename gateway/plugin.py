@@ -17,6 +17,7 @@ from gateway.config import (
     NoConfig,
     Section,
     ServiceReference,
+    channel_of_type,
 )
 from gateway.model import Attachment, ChannelId, Item, Message
 
@@ -135,5 +136,6 @@ __all__ = [
     "PluginState",
     "Section",
     "ServiceReference",
+    "channel_of_type",
     "hookimpl",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from sqlalchemy import Connection, func, not_, select
+from sqlalchemy import Connection, and_, case, func, not_, select
 
 from gateway import blocks, inbox
 from gateway.app import city_of
@@ -162,15 +162,26 @@ def replay(
 
 
 def _decided(connection: Connection, ids: list[str]) -> dict[str, Any]:
-    """Return the state and service that each message got."""
+    """Return the state and service that each message got, before staff saw it."""
+    held = f"message.{MessageState.HELD.value}"
     rows = connection.execute(
         select(
             schema.message.c.id,
-            schema.message.c.state,
+            case(
+                (schema.event.c.seq.is_not(None), MessageState.HELD.value),
+                else_=schema.message.c.state,
+            ).label("state"),
             schema.assignment.c.service,
             schema.assignment.c.source,
         )
         .join(schema.assignment, schema.assignment.c.message_id == schema.message.c.id)
+        .outerjoin(
+            schema.event,
+            and_(
+                schema.event.c.subject == schema.message.c.id,
+                schema.event.c.action == held,
+            ),
+        )
         .where(schema.message.c.id.in_(ids))
     )
     return {row.id: row for row in rows}

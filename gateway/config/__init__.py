@@ -3,7 +3,11 @@
 from gateway.config.document import Document
 from gateway.config.json_schema import schema
 from gateway.config.loading import Kinds, enabled_plugins, load
-from gateway.config.references import ChannelReference, ServiceReference
+from gateway.config.references import (
+    ChannelReference,
+    ServiceReference,
+    channel_of_type,
+)
 from gateway.config.section import UNIQUE, NoConfig, Section, Settings, plugin_name
 
 __all__ = [
@@ -15,6 +19,7 @@ __all__ = [
     "Section",
     "ServiceReference",
     "Settings",
+    "channel_of_type",
     "enabled_plugins",
     "load",
     "plugin_name",

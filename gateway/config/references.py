@@ -21,15 +21,30 @@ def refers_to(table: str) -> AfterValidator:
 
     def check(value: str, info: ValidationInfo) -> str:
         ids: list[str] = (info.context or {}).get(table, [])
-        if ids and value not in ids:
-            raise PydanticCustomError(
-                UNKNOWN_REFERENCE,
-                "one of: {ids}",
-                {"ids": ", ".join(ids), "hint": nearest(value, ids)},
-            )
-        return value
+        return _one_of(value, ids) if ids else value
 
     return AfterValidator(check)
+
+
+def channel_of_type(name: str) -> AfterValidator:
+    """Hold a value to the ids of channels of the type ``name``, as `refers_to` does."""
+
+    def check(value: str, info: ValidationInfo) -> str:
+        if info.context is None:
+            return value
+        return _one_of(value, info.context.get(_channels_of(name), []))
+
+    return AfterValidator(check)
+
+
+def _one_of(value: str, ids: list[str]) -> str:
+    if value in ids:
+        return value
+    raise PydanticCustomError(
+        UNKNOWN_REFERENCE,
+        "one of: {ids}",
+        {"ids": ", ".join(ids) or "(there is none)", "hint": nearest(value, ids)},
+    )
 
 
 def ids_of(data: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -39,7 +54,16 @@ def ids_of(data: Mapping[str, Any]) -> dict[str, list[str]]:
     and nothing that refers to it can be judged.
     """
     tables = {name: data.get(name) for name in ("channels", "services")}
-    return {name: list(t) for name, t in tables.items() if isinstance(t, Mapping)}
+    ids = {name: list(t) for name, t in tables.items() if isinstance(t, Mapping)}
+    for each in ids.get("channels", ()):
+        section = data["channels"][each]
+        if isinstance(section, Mapping):
+            ids.setdefault(_channels_of(section.get("type")), []).append(each)
+    return ids
+
+
+def _channels_of(name: object) -> str:
+    return f"channels of type {name}"
 
 
 ServiceReference = Annotated[ServiceId, Field(min_length=1), refers_to("services")]

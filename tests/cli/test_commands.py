@@ -152,6 +152,8 @@ async def test_held_message_is_rejected_with_its_reason(town: Town):
     assert ("rejected", "offensivo") == (shown["state"], shown["reason"])
     actions = [e["action"] for e in await town.listed("audit", "show", held["id"])]
     assert "message.rejected" in actions
+    # What staff decided is not what the rules did.
+    assert [] == await town.listed("replay")
 
 
 async def test_case_is_shown_with_all_that_belongs_to_it(town: Town):

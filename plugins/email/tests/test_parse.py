@@ -86,7 +86,8 @@ CASES = [
     Case(file="no_message_id", external_id="INBOX:1:1"),
     Case(file="no_date", sent_at=STORED),
     Case(file="empty_body", text="Buca in via Roma"),
-    Case(file="raw_8bit_headers"),
+    Case(file="raw_8bit_headers", text="Però c'è\n\nCiao."),
+    Case(file="raw_latin1_subject", text="Città e viabilità: perché?\n\nCiao."),
     Case(
         file="office_references",
         text="Fatto.",

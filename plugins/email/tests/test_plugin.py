@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.metadata import entry_points, metadata
 
+import pytest
 from gateway_email import (
     EmailChannel,
     EmailChannelConfig,
@@ -15,6 +16,7 @@ from gateway_email import (
     PecConnectorConfig,
 )
 
+from gateway.errors import ConfigError
 from gateway.model import Manners
 from gateway.plugin import Context
 
@@ -35,7 +37,11 @@ async def test_channel_and_connector_are_offered(
     offered, certified = plugin.register_channels()
     values = {"host": "h", "username": "u", "password": "p"}
     config = EmailChannelConfig.model_validate(values)
-    channels = [offered.factory(name, config, context()) for name in ("a", "b")]
+    other = config.model_copy(update={"username": "v"})
+    channels = [
+        offered.factory(name, each, context())
+        for name, each in (("a", config), ("b", other))
+    ]
 
     assert (offered.name, offered.config) == ("email", EmailChannelConfig)
     assert offered.manners == Manners(daily_notice=True)
@@ -46,6 +52,23 @@ async def test_channel_and_connector_are_offered(
     ordinary, registered = plugin.register_connectors()
     assert (ordinary.name, ordinary.config) == ("email", EmailConnectorConfig)
     assert (registered.name, registered.config) == ("pec", PecConnectorConfig)
+
+
+async def test_two_channels_do_not_read_one_folder(
+    context: Callable[..., Context[EmailSettings]],
+) -> None:
+    """Each mail would come in twice; other folders of the mailbox are no harm."""
+    offered, _ = EmailPlugin().register_channels()
+
+    def make(name: str, **changes: object) -> None:
+        values = {"host": "h", "username": "u", "password": "p", **changes}
+        config = EmailChannelConfig.model_validate(values)
+        offered.factory(name, config, context())
+
+    make("a", folders=["INBOX", "Moduli"])
+    make("b", folders=["Reclami"])
+    with pytest.raises(ConfigError, match=r"channels\.c\.folders.*read by a, too"):
+        make("c", host="H", folders=["inbox"])
 
 
 def test_licence_is_declared() -> None:

@@ -17,6 +17,7 @@ from gateway.plugin import Context, Plugin, hookimpl
 from gateway_email.channel import EmailChannel
 from gateway_email.config import EmailChannelConfig, EmailConnectorConfig, EmailSettings
 from gateway_email.connector import EmailConnector
+from gateway_email.folder_names import folded
 from gateway_email.isolation import Child, Limits
 from gateway_email.oauth2 import Wallet
 from gateway_email.pec.account import Account
@@ -50,6 +51,7 @@ class EmailPlugin(Plugin[EmailSettings]):
         self._wallet = Wallet()
         self._accounts: dict[ChannelId, Account] = {}
         self._read: set[str] = set()
+        self._readers: dict[tuple[str, str, str], ChannelId] = {}
 
     @hookimpl
     def register_channels(self) -> list[ChannelType]:
@@ -77,7 +79,7 @@ class EmailPlugin(Plugin[EmailSettings]):
         self, channel_id: ChannelId, config: EmailChannelConfig, context: Context[Any]
     ) -> EmailChannel:
         """Make the channel of an ordinary mailbox, and note that it is read."""
-        self._read.add(config.username)
+        self._claim(channel_id, config)
         channel = EmailChannel(
             channel_id, config, context, child=self._child, wallet=self._wallet
         )
@@ -96,6 +98,7 @@ class EmailPlugin(Plugin[EmailSettings]):
         self, channel_id: ChannelId, config: PecChannelConfig, context: Context[Any]
     ) -> PecChannel:
         """Make the channel of a PEC mailbox, from which connectors may write."""
+        self._claim(channel_id, config)
         channel = PecChannel(
             channel_id, config, context, child=self._child, wallet=self._wallet
         )
@@ -106,14 +109,26 @@ class EmailPlugin(Plugin[EmailSettings]):
         self, service: ServiceId, config: PecConnectorConfig, context: Context[Any]
     ) -> PecConnector:
         """Make a connector that writes from the mailbox of a channel."""
-        account = self._accounts.get(config.channel)
-        if account is None:
-            problem = Problem(
-                file="configuration",
-                line=None,
-                key=f"services.{service}.connectors.channel",
-                found=f"{config.channel}, which is no channel of type pec",
-                allowed=f"one of: {', '.join(sorted(self._accounts)) or '(none)'}",
-            )
-            raise ConfigError((problem,))
+        account = self._accounts[config.channel]
         return PecConnector(service, config, context, account)
+
+    def _claim(self, channel_id: ChannelId, config: EmailChannelConfig) -> None:
+        """Take a channel's folders for it alone: each mail is to come in once.
+
+        Raises:
+            ConfigError: another channel reads one of them.
+
+        """
+        for folder in config.folders:
+            place = (config.host.lower(), config.username.lower(), folded(folder))
+            reader = self._readers.setdefault(place, channel_id)
+            if reader != channel_id:
+                problem = Problem(
+                    file="configuration",
+                    line=None,
+                    key=f"channels.{channel_id}.folders",
+                    found=f"{folder} of {config.username}, read by {reader}, too",
+                    allowed="each folder of a mailbox in one channel",
+                )
+                raise ConfigError((problem,))
+        self._read.add(config.username)

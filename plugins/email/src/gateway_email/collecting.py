@@ -13,6 +13,7 @@ from gateway.plugin import Context
 from gateway_email.config import EmailChannelConfig, EmailSettings
 from gateway_email.imap import Mailbox
 from gateway_email.known import KnownMails, Numbering
+from gateway_email.refusals import Refusals
 from gateway_email.senders import sender_at_once
 
 _T = TypeVar("_T")
@@ -29,9 +30,12 @@ _BATCH_OCTETS = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
-    """Mails that follow each other; the ``large`` ones are not fetched."""
+    """Mails that follow each other, the ``large`` ones not to be fetched.
 
-    uids: Sequence[int]
+    ``last`` is where the cursor stands once they are done.
+    """
+
+    last: int
     small: Sequence[int]
     large: Sequence[int]
     octets: int
@@ -58,6 +62,7 @@ class Collector:
         self._channel = channel_id
         self._max_bytes = config.max_bytes
         self._context = context
+        self._refusals = Refusals(context.clock)
         # Elsewhere the same numbers mean other mails.
         self._place = f"{config.username}/{folder}"
         self._cursor_key = f"imap:{channel_id}:{self._place}"
@@ -79,13 +84,31 @@ class Collector:
         numbering, cursor = await self._position(mailbox)
         waiting: _Fetched | None = None
         async for batch in self._batches(mailbox, await mailbox.uids_after(cursor)):
-            fetching = mailbox.fetch(batch.small, batch.octets)
+            fetching = self._refusals.fetch(mailbox, batch.small, batch.octets)
             mails = await _both(fetching, self._store(waiting, numbering))
             hit("email.after_fetch")
             await self._finish(mailbox, waiting, numbering)
-            waiting = _Fetched(batch, mails)
+            waiting, cursor = _Fetched(batch, mails), batch.last
         await self._store(waiting, numbering)
         await self._finish(mailbox, waiting, numbering)
+        for uid in self._refusals.due():
+            await self._ask_again(mailbox, uid, numbering, cursor)
+
+    async def _ask_again(
+        self, mailbox: Mailbox, uid: int, numbering: Numbering, cursor: int
+    ) -> None:
+        """Take in a mail that the server did not hand out before, if it does now."""
+        octets = self._max_bytes
+        mails = await self._refusals.fetch_again(mailbox, uid, octets)
+        batch = _Batch(last=cursor, small=[uid], large=(), octets=octets)
+        fetched = _Fetched(batch, mails)
+        await self._store(fetched, numbering)
+        await self._finish(mailbox, fetched, numbering)
+
+    @property
+    def refused(self) -> int:
+        """Return how many mails the server does not hand out."""
+        return len(self._refusals.uids)
 
     async def count_too_large(self, mailbox: Mailbox) -> None:
         """Ask the server how many mails it holds that we will not take."""
@@ -128,12 +151,13 @@ class Collector:
         if fetched.mails:
             await mailbox.mark_done(list(fetched.mails))
             hit("email.after_mark")
-        if batch.large:
-            await mailbox.flag(batch.large)
-            count = len(batch.large)
-            log = self._context.log
-            log.warning("mail_too_large", channel=self._channel, count=count)
-        await self._put_cursor(numbering, batch.uids[-1])
+        refused = sorted(self._refusals.uids.intersection(batch.small))
+        for event, left in (("mail_too_large", batch.large), ("mail_refused", refused)):
+            if left:
+                await mailbox.flag(left)
+                log = self._context.log
+                log.warning(event, channel=self._channel, count=len(left))
+        await self._put_cursor(numbering, batch.last)
         hit("email.after_cursor")
 
     async def _position(self, mailbox: Mailbox) -> tuple[Numbering, int]:
@@ -149,11 +173,13 @@ class Collector:
         label = stored.get("label", str(stored["uid_validity"]))
         if uid_validity == stored["uid_validity"] and uid_next > stored["uid"]:
             below = stored.get("resync_below", 0)
+            self._refusals.uids = set(stored.get("refused", ()))
             numbering = Numbering(
                 uid_validity=uid_validity, label=label, resync_below=below
             )
             return numbering, int(stored["uid"])
         self._context.log.warning("mailbox_renumbered", channel=self._channel)
+        self._refusals = Refusals(self._context.clock)
         numbering = Numbering(
             uid_validity=uid_validity,
             label=f"{uid_validity}.{_life(label) + 1}",
@@ -169,6 +195,7 @@ class Collector:
             "label": numbering.label,
             "resync_below": numbering.resync_below,
             "uid": uid,
+            "refused": sorted(self._refusals.uids),
         }
         await self._context.state.put(self._cursor_key, state)
 
@@ -196,7 +223,7 @@ def _split(
 def _batch(uids: Sequence[int], sizes: Mapping[int, int], max_bytes: int) -> _Batch:
     small = [uid for uid in uids if sizes.get(uid, 0) <= max_bytes]
     return _Batch(
-        uids=uids,
+        last=uids[-1],
         small=small,
         large=[uid for uid in uids if uid not in small],
         octets=sum(sizes.get(uid, 0) for uid in small),

@@ -88,7 +88,9 @@ class Follower:
             return Health(status=HealthStatus.DOWN, text=text)
         if count := self._collector.too_large:
             text += f"; {count} mail(s) over max_bytes left in the folder"
-        if count or self._failure:
+        if refused := self._collector.refused:
+            text += f"; {refused} mail(s) left that the server does not hand out"
+        if count or refused or self._failure:
             return Health(status=HealthStatus.DEGRADED, text=text)
         return Health(status=HealthStatus.OK, text=text)
 

@@ -15,6 +15,8 @@ from email.parser import BytesHeaderParser
 from itertools import islice
 from typing import Any, TypeAlias
 
+from gateway_email import charset
+
 Mail: TypeAlias = "Message[Any, Any]"
 
 BROKEN = (
@@ -117,8 +119,14 @@ def clean(text: str) -> str:
 
 
 def subject(message: Mail) -> str:
-    """Return the decoded subject on one line."""
-    return clean(str(value(message, "Subject") or ""))
+    """Return the decoded subject on one line, also of a program that encodes nothing.
+
+    RFC 5322 knows no raw octets, RFC 6532 UTF-8 only; old forms send Latin-1.
+    """
+    raw = raw_value(message, "Subject")
+    if raw.isascii():
+        return clean(str(value(message, "Subject") or ""))
+    return clean(charset.decode(raw.encode("utf-8", "surrogateescape"), "utf-8"))
 
 
 def sender(message: Mail, field: str = "From") -> headerregistry.Address | None:

@@ -14,7 +14,8 @@ from gateway_email.pec.account import pec
 from pec_authority import authority, provider
 from pydantic import ValidationError
 
-from gateway.errors import ConfigError, DeliveryError
+from gateway.config.references import ids_of
+from gateway.errors import DeliveryError
 from gateway.model import Address, ChannelId, HealthStatus, Outgoing, ServiceId
 
 MakeChannel = Callable[..., PecChannel]
@@ -81,13 +82,19 @@ async def test_expired_trust_list_is_said(tmp_path: Path, pec_channel: MakeChann
     assert HealthStatus.OK is renewed.status
 
 
-def test_office_names_a_pec_mailbox_that_is_there(context: Any):
+def test_office_names_a_pec_mailbox_that_is_there():
     """The complaint lists the mailboxes from which one can write."""
-    plugin = EmailPlugin()
-    config = PecConnectorConfig(channel=ChannelId("posta"), to=["ente@pec.test"])
+    ids = ids_of(
+        {"channels": {"posta": {"type": "email"}, "registrata": {"type": "pec"}}}
+    )
+    values = {"channel": "posta", "to": ["ente@pec.test"]}
 
-    with pytest.raises(ConfigError, match=r"services.ente.*posta.*\(none\)"):
-        plugin._write_pec(ServiceId("ente"), config, context())
+    with pytest.raises(ValidationError, match="one of: registrata"):
+        PecConnectorConfig.model_validate(values, context=ids)
+    with pytest.raises(ValidationError, match=r"one of: \(there is none\)"):
+        PecConnectorConfig.model_validate(values, context=ids_of({}))
+    good = values | {"channel": "registrata"}
+    assert PecConnectorConfig.model_validate(good, context=ids)
 
 
 def test_only_certified_senders_answer_for_an_office(

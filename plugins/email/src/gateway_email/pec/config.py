@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from gateway.plugin import ChannelReference, Section
+from gateway.model import ChannelId
+from gateway.plugin import Section, channel_of_type
 from gateway_email.config import LOOPBACK, EmailChannelConfig, MailAddress
 from gateway_email.pec import trust
 
@@ -83,7 +84,7 @@ class PecChannelConfig(EmailChannelConfig):
 class PecConnectorConfig(Section):
     """A service that is reached by PEC."""
 
-    channel: ChannelReference
+    channel: Annotated[ChannelId, channel_of_type("pec")]
     """The PEC mailbox that writes: the id of a channel of type ``pec``."""
 
     to: Annotated[list[MailAddress], Field(min_length=1)]

@@ -16,7 +16,7 @@ from gateway_email.headers import raw_value
 from gateway_email.pec import daticert, envelope
 from gateway_email.pec.daticert import Daticert
 from gateway_email.pec.envelope import Section, Signed
-from gateway_email.pec.signature import Policy, verify
+from gateway_email.pec.signature import Doubt, Policy, Untrusted, verify
 
 ENVELOPE = "posta-certificata"
 """Value of X-Trasporto, and kind in daticert.xml, of what a person wrote."""
@@ -105,6 +105,8 @@ def _verified(
     sender = headers.sender(head)
     if sender is None:
         raise PayloadError("From", "expected one readable address")
+    if head.get_content_type() != "multipart/signed":
+        raise Untrusted(Doubt.UNSIGNED)
     signed = envelope.read_signed(raw)
     verify(signed, policy, sender=sender.addr_spec, received_at=received_at)
     return signed

@@ -30,6 +30,7 @@ _SKEW = timedelta(minutes=10)
 class Doubt(StrEnum):
     """Why a signature is not believed."""
 
+    UNSIGNED = "nobody has signed it"
     BROKEN = "the signature can't be read"
     ALTERED = "the content is not what was signed"
     WRONG = "the signature is wrong"
