@@ -26,7 +26,7 @@ from seed import seed
 from sqlalchemy import Connection, create_engine, text
 
 from gateway import audit
-from gateway.cases import Numbering
+from gateway.cases import Joining, Numbering
 from gateway.city import City
 from gateway.clock import SystemClock
 from gateway.inbox import PROCESS, Arrival, store_arrivals
@@ -58,7 +58,7 @@ RECORDER = Recorder(
         texts=Texts("it"),
         services={STRADE: "Strade"},
         numbering=Numbering(pattern="URP-{year}-{number:06}", timezone=UTC),
-        join=timedelta(hours=1),
+        joining=Joining(within=timedelta(hours=1)),
         acknowledge=False,
         wait_for_attachments=timedelta(0),
     )

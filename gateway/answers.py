@@ -18,6 +18,7 @@ from gateway import (
     messages,
     outbox,
     reassigning,
+    states,
     texts,
 )
 from gateway.city import City
@@ -27,6 +28,7 @@ from gateway.messages import Said
 from gateway.model import (
     Author,
     Case,
+    CaseStatus,
     Event,
     Location,
     Message,
@@ -107,6 +109,8 @@ def _checked(answer: Answer, case: Case | None, city: City) -> Answer:
             reason = "the office to forward it to is none of the configured services"
         elif office == case.service:
             reason = "the case is with that office already"
+        elif case.status is CaseStatus.CLOSED:
+            reason = "the case is closed: reopen it before it is forwarded"
     if not reason:
         return answer
     return replace(answer, state=MessageState.HELD, reason=reason)
@@ -172,15 +176,24 @@ def carry_out(
     matter = _matter(connection, case_id, city)
     said = instructions.read(message.text)
     if said is None:
-        cases.mark_answered(connection, [case_id])
-        return _tell(connection, message, matter)
+        return _pass_on(connection, message, matter, by=by)
     if said.order is Order.CLOSE:
-        closes = cases.close(connection, matter.case, by=by)
+        move = states.Move(case_id=matter.case.id, by=by)
+        closes = states.change(connection, states.CLOSED, [move])
         answer = replace(message, text=said.rest)
         text = _say(matter, texts.CLOSED) if closes else ""
         silent = not (text or answer.text or answer.attachments)
         return set() if silent else _tell(connection, answer, matter, then=text)
     return _hand_on(connection, message, said, matter, by=by)
+
+
+def _pass_on(
+    connection: Connection, message: Message, matter: _Matter, *, by: str
+) -> set[str]:
+    """Answer the citizen; a closed case stays closed."""
+    move = states.Move(case_id=matter.case.id, by=by, data={"message": message.id})
+    states.change(connection, states.ANSWERED, [move])
+    return _tell(connection, message, matter)
 
 
 def _hand_on(
@@ -195,8 +208,7 @@ def _hand_on(
     office = _office(said, matter.city)
     if office is None or office == matter.case.service:
         # Staff have read it and let it go: so it is no instruction.
-        cases.mark_answered(connection, [matter.case.id])
-        return _tell(connection, message, matter)
+        return _pass_on(connection, message, matter, by=by)
     queues = reassigning.reassign(
         connection,
         matter.case,

@@ -22,7 +22,7 @@ from gateway import audit, awaited, blocks, delivering, inbox, outbox
 from gateway.alarms import Alarms
 from gateway.attachments import AttachmentStore
 from gateway.breaker import Breaker
-from gateway.cases import Numbering
+from gateway.cases import Joining, Numbering
 from gateway.channel import Channel
 from gateway.city import City
 from gateway.clock import Clock, SystemClock
@@ -490,7 +490,11 @@ def city_of(settings: Settings, host: PluginHost) -> City:
         numbering=Numbering(
             pattern=gateway.case_pattern, timezone=ZoneInfo(gateway.timezone)
         ),
-        join=timedelta(minutes=gateway.join_minutes),
+        joining=Joining(
+            within=timedelta(minutes=gateway.join_minutes),
+            reopen=timedelta(days=gateway.reopen_days),
+            sure=gateway.new_topic_confidence,
+        ),
         acknowledge=gateway.acknowledge,
         wait_for_attachments=timedelta(seconds=settings.attachments.wait_seconds),
         manners={key: types[c.type].manners for key, c in settings.channels.items()},

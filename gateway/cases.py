@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from itertools import islice
 from string import Formatter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from gateway import audit, identity
-from gateway.model import Case, CaseId, CaseStatus, Event, ServiceId
+from gateway import identity, states
+from gateway.model import Case, CaseId, CaseStatus, ServiceId
 from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
 
@@ -50,11 +50,26 @@ class Numbering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Joining:
+    """Which open or closed case a citizen's next message still belongs to.
+
+    The open one whose last message is not older than ``within``; a closed one that the
+    message names, for ``reopen`` after its end. ``sure``: with this confidence of the
+    assignment, a message for another service is another matter (None: never).
+    """
+
+    within: timedelta
+    reopen: timedelta = timedelta(0)
+    sure: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Matter:
     """A message that needs a case: in which conversation, for which service.
 
     ``case_id`` is the case of the message that it answers, if it answers one; a new
-    case ``waits`` if the citizen is asked what it is about.
+    case ``waits`` if the citizen is asked what it is about. ``anew``: the citizen says
+    that it is something new. ``confidence`` is that of a rule, 0 if none spoke.
     """
 
     conversation_id: str
@@ -62,6 +77,17 @@ class Matter:
     at: datetime
     case_id: str | None = None
     waits: bool = False
+    anew: bool = False
+    confidence: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """The case of a matter: a ``new`` one, one ``reopened`` by it, or an open one."""
+
+    case: Case
+    new: bool = False
+    reopened: bool = False
 
 
 _BEGIN = {
@@ -74,7 +100,13 @@ _ADVANCE = (
     .values(value=schema.counter.c.value + bindparam("step"))
     .returning(schema.counter.c.value)
 )
-_INSERT = Insertion(schema.cases)
+_INSERT = Insertion(
+    schema.cases,
+    (
+        *("id", "number", "conversation_id", "service", "status"),
+        *("opened_at", "last_message_at"),
+    ),
+)
 _TOUCH = Prepared(
     update(schema.cases)
     .where(schema.cases.c.id == bindparam("known"))
@@ -86,86 +118,179 @@ def assign_cases(
     connection: Connection,
     matters: Sequence[Matter],
     numbering: Numbering,
-    join: timedelta,
-) -> list[tuple[Case, bool]]:
-    """Return each matter's case, and whether it is a new one.
+    joining: Joining,
+) -> list[Joined]:
+    """Return each matter's case.
 
-    A message joins the case of the message that it answers; else the open case of its
-    conversation, if the last message of that case is not older than ``join``.
+    A message joins the case of the message that it answers, also one that was closed
+    lately; else the open case of its conversation; else it opens one.
     """
     named = _answered(connection, matters)
-    rest = [m for m in matters if m.case_id not in named]
-    known = _open_cases(connection, rest, join) if rest else {}
-    newcomers = [m for m in rest if m.conversation_id not in known]
-    opened = _open(connection, newcomers, numbering)
-    new_ids = {case.id for case in opened.values()}
-    every = {**known, **opened}
-    found = [
-        named[m.case_id] if m.case_id in named else every[m.conversation_id]
-        for m in matters
-    ]
+    rest = [m for m in matters if not _still(named.get(m.case_id), m, joining)]
+    latest = _open_cases(connection, rest, joining) if rest else {}
+    plan, begun = _plan(matters, named, latest, joining)
+    opened = _open(connection, begun, numbering)
     joined = [
-        {"known": case.id, "at": matter.at}
-        for case, matter in zip(found, matters, strict=True)
-        if case.id not in new_ids
+        {"known": each.id, "at": matter.at}
+        for each, matter in zip(plan, matters, strict=True)
+        if isinstance(each, Case)
     ]
     if joined:
         _TOUCH.execute(connection, joined)
-    return [(case, case.id in new_ids and _first(new_ids, case)) for case in found]
+    back = _reopen(connection, plan)
+    firsts = {case.id for case in opened}
+    return [_joined(each, opened, firsts, back) for each in plan]
+
+
+def _plan(
+    matters: Sequence[Matter],
+    named: Mapping[str | None, Any],
+    latest: dict[str, Any],
+    joining: Joining,
+) -> tuple[list[Case | int], list[Matter]]:
+    """Return each matter's known case, or the place of its new one among the begun."""
+    plan: list[Case | int] = []
+    begun: list[Matter] = []
+    current: dict[str, int] = {}
+    for matter in matters:
+        row, conversation = named.get(matter.case_id), matter.conversation_id
+        if _still(row, matter, joining):
+            plan.append(from_row(row))
+            continue
+        place, row = current.get(conversation), latest.get(conversation)
+        if place is not None and _goes_on(begun[place].service, matter, joining):
+            plan.append(place)
+        elif place is None and _is_near(row, matter, joining):
+            plan.append(from_row(row))
+        else:
+            current[conversation] = len(begun)
+            plan.append(len(begun))
+            begun.append(matter)
+    return plan, begun
+
+
+def _still(row: Any, matter: Matter, joining: Joining) -> bool:
+    """Tell whether a case that was named can be joined, or opened again."""
+    if row is None or row.merged_into is not None:
+        return False
+    if row.status != CaseStatus.CLOSED.value:
+        return True
+    ended = row.closed_at
+    return ended is not None and ended > matter.at - joining.reopen
+
+
+def _is_near(row: Any, matter: Matter, joining: Joining) -> bool:
+    if row is None or row.last_message_at < matter.at - joining.within:
+        return False
+    return _goes_on(row.service, matter, joining)
+
+
+def _goes_on(service: str, matter: Matter, joining: Joining) -> bool:
+    """Tell whether a matter may be that of an open case with ``service``."""
+    if matter.anew:
+        return False
+    sure = joining.sure is not None and matter.confidence >= joining.sure
+    return matter.service == service or not sure
+
+
+def _joined(
+    each: Case | int, opened: Sequence[Case], firsts: set[CaseId], back: set[str]
+) -> Joined:
+    """Count a case as new, or reopened, once: later messages of the batch join it."""
+    if isinstance(each, int):
+        case = opened[each]
+        new = case.id in firsts
+        firsts.discard(case.id)
+        return Joined(case=case, new=new)
+    if each.status is not CaseStatus.CLOSED:
+        return Joined(case=each)
+    reopened = each.id in back
+    back.discard(each.id)
+    return Joined(case=replace(each, status=CaseStatus.REOPENED), reopened=reopened)
+
+
+def _reopen(connection: Connection, plan: Sequence[Case | int]) -> set[str]:
+    """Open closed cases again whose citizens have more to say."""
+    closed = [
+        states.Move(case_id=each.id, by="citizen")
+        for each in plan
+        if isinstance(each, Case) and each.status is CaseStatus.CLOSED
+    ]
+    return states.change(connection, states.REOPENED, closed)
 
 
 def _answered(
     connection: Connection, matters: Sequence[Matter]
-) -> dict[str | None, Case]:
-    """Return the cases that matters answer to, as far as they are open."""
+) -> dict[str | None, Any]:
+    """Return the rows of the cases that matters answer to, or where those went on.
+
+    Locked, as the open ones below: who merges or closes a case waits for us, or we see
+    what they did.
+    """
     ids = {matter.case_id for matter in matters if matter.case_id is not None}
-    found = load(connection, ids)
-    return {c.id: c for c in found.values() if c.status is not CaseStatus.CLOSED}
+    if not ids:
+        return {}
+    rows = _locked(connection, ids)
+    further = {row.merged_into for row in rows.values() if row.merged_into is not None}
+    rows |= _locked(connection, further - set(rows)) if further else {}
+    return {each: rows[rows[each].merged_into or each] for each in ids if each in rows}
 
 
-def _first(new_ids: set[CaseId], case: Case) -> bool:
-    """Count a new case as new once: later messages of the batch join it."""
-    new_ids.discard(case.id)
-    return True
+def _locked(connection: Connection, ids: Collection[str]) -> dict[str, Any]:
+    table = schema.cases
+    found = connection.execute(
+        select(table).where(table.c.id.in_(ids)).order_by(table.c.id).with_for_update()
+    )
+    return {row.id: row for row in found}
 
 
 def _open_cases(
-    connection: Connection, matters: Sequence[Matter], join: timedelta
-) -> dict[str, Case]:
-    table = schema.cases
-    since = min(matter.at for matter in matters) - join
+    connection: Connection, matters: Sequence[Matter], joining: Joining
+) -> dict[str, Any]:
+    """Return the row of the last open case of each conversation.
+
+    Not of those that were open when the citizen said that something new follows.
+    """
+    table, conversation = schema.cases, schema.conversation
+    since = min(matter.at for matter in matters) - joining.within
     rows = connection.execute(
         select(table)
+        .join(conversation, conversation.c.id == table.c.conversation_id)
         .where(
             table.c.conversation_id.in_({m.conversation_id for m in matters}),
             table.c.last_message_at >= since,
             table.c.status != CaseStatus.CLOSED.value,
+            or_(
+                conversation.c.anew_at.is_(None),
+                table.c.opened_at >= conversation.c.anew_at,
+            ),
         )
         .order_by(table.c.last_message_at)
+        .with_for_update(of=table)
     )
-    return {row.conversation_id: from_row(row) for row in rows}
+    return {row.conversation_id: row for row in rows}
 
 
 def _open(
     connection: Connection, matters: Sequence[Matter], numbering: Numbering
-) -> dict[str, Case]:
-    """Open one case a conversation, numbered in the order of arrival."""
-    firsts: dict[str, Matter] = {}
-    for matter in matters:
-        firsts.setdefault(matter.conversation_id, matter)
-    numbers = _numbers(connection, list(firsts.values()), numbering)
-    opened = {
-        matter.conversation_id: Case(
+) -> list[Case]:
+    """Open a case for each matter, numbered in the order of arrival."""
+    numbers = _numbers(connection, matters, numbering)
+    opened = [
+        Case(
             id=CaseId(identity.new_id()),
             number=number,
             service=matter.service,
-            status=CaseStatus.WAITING if matter.waits else CaseStatus.ASSIGNED,
+            status=CaseStatus.WAITING if matter.waits else CaseStatus.NEW,
             opened_at=matter.at,
         )
-        for matter, number in zip(firsts.values(), numbers, strict=True)
-    }
+        for matter, number in zip(matters, numbers, strict=True)
+    ]
     if opened:
-        rows = [_row(case, conversation) for conversation, case in opened.items()]
+        rows = [
+            _row(case, matter.conversation_id)
+            for case, matter in zip(opened, matters, strict=True)
+        ]
         _INSERT.execute(connection, rows)
     return opened
 
@@ -228,45 +353,3 @@ def load(connection: Connection, case_ids: Collection[str]) -> dict[str, Case]:
     table = schema.cases
     rows = connection.execute(select(table).where(table.c.id.in_(case_ids)))
     return {row.id: from_row(row) for row in rows}
-
-
-def end_waiting(connection: Connection, case: Case) -> None:
-    """Note that a case went to its service without its citizen's choice."""
-    table = schema.cases
-    ended = connection.execute(
-        update(table)
-        .where(table.c.id == case.id, table.c.status == CaseStatus.WAITING.value)
-        .values(status=CaseStatus.ASSIGNED.value)
-    )
-    if ended.rowcount == 1:
-        event = Event(
-            action="case.settled",
-            subject=case.id,
-            actor="gateway",
-            data={"from": case.service, "to": case.service},
-        )
-        audit.record(connection, event)
-
-
-def mark_answered(connection: Connection, case_ids: Sequence[str]) -> None:
-    """Note that the service has answered; a closed case stays closed."""
-    table = schema.cases
-    connection.execute(
-        update(table)
-        .where(table.c.id.in_(case_ids), table.c.status != CaseStatus.CLOSED.value)
-        .values(status=CaseStatus.ANSWERED.value)
-    )
-
-
-def close(connection: Connection, case: Case, *, by: str) -> bool:
-    """Close a case; False if it was closed already."""
-    table = schema.cases
-    closed = connection.execute(
-        update(table)
-        .where(table.c.id == case.id, table.c.status != CaseStatus.CLOSED.value)
-        .values(status=CaseStatus.CLOSED.value)
-    )
-    if closed.rowcount == 1:
-        event = Event(action="case.closed", subject=case.id, actor=by)
-        audit.record(connection, event)
-    return closed.rowcount == 1

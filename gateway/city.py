@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from gateway.cases import Numbering
+from gateway.cases import Joining, Numbering
 from gateway.model import ChannelId, Manners, ServiceId
 from gateway.texts import Texts
 
@@ -18,7 +18,7 @@ class City:
     texts: Texts
     services: Mapping[ServiceId, str]
     numbering: Numbering
-    join: timedelta
+    joining: Joining
     acknowledge: bool
     wait_for_attachments: timedelta
     manners: Mapping[ChannelId, Manners] = field(default_factory=dict)

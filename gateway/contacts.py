@@ -177,7 +177,10 @@ def _insert(
 
 _INSERT_CONTACT = Insertion(schema.contact)
 _INSERT_ADDRESS = Insertion(schema.address)
-_INSERT_CONVERSATION = Insertion(schema.conversation)
+_INSERT_CONVERSATION = Insertion(
+    schema.conversation,
+    [column.name for column in schema.conversation.c if column.name != "anew_at"],
+)
 _TOUCH = Prepared(
     update(schema.conversation)
     .where(schema.conversation.c.id == bindparam("known"))

@@ -15,6 +15,7 @@ GatewayError
 ├── Overloaded             no room now; nothing is wrong with the work itself
 ├── AttachmentError        an attachment can't be had; says whether a retry helps
 ├── DeliveryError          a send failed; carries code, retryable, unknown
+├── CaseError              what staff ask can't be done to this case
 └── NotFound               an id that names nothing
 """
 
@@ -133,6 +134,10 @@ class StoreUnavailable(StoreError):
 
 class StaleClaim(StoreError):
     """Another worker holds the job now: abandon the work, record nothing."""
+
+
+class CaseError(GatewayError):
+    """What staff ask can't be done to this case; the text says why, and what can."""
 
 
 class NotFound(GatewayError):

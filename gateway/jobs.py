@@ -484,14 +484,15 @@ def cancel(connection: Connection, subject: str) -> int:
     return len(gone)
 
 
-def take_waiting(connection: Connection, subjects: Sequence[str]) -> set[str]:
-    """Delete the jobs about ``subjects`` that wait for their time; return whose."""
+def take_idle(connection: Connection, subjects: Sequence[str]) -> set[str]:
+    """Delete the jobs about ``subjects`` that nobody is at; return whose."""
     gone = connection.execute(
         delete(job)
-        .where(job.c.subject.in_(subjects), job.c.state == WAITING)
-        .returning(job.c.subject)
-    )
-    return set(gone.scalars())
+        .where(job.c.subject.in_(subjects), job.c.state != RUNNING)
+        .returning(job.c.queue, job.c.lane, job.c.subject)
+    ).all()
+    promote(connection, ((row.queue, row.lane) for row in gone))
+    return {row.subject for row in gone}
 
 
 def renew(

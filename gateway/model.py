@@ -308,12 +308,17 @@ class Assignment:
 
 
 class CaseStatus(StrEnum):
-    """Where a case stands; WAITING is for what the citizen chooses."""
+    """Where a case stands; `gateway.states` says how it comes from one to another.
 
+    NEW: its service does not have it yet. WAITING is for what the citizen chooses.
+    """
+
+    NEW = "new"
     WAITING = "waiting"
     ASSIGNED = "assigned"
     ANSWERED = "answered"
     CLOSED = "closed"
+    REOPENED = "reopened"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,17 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
-from gateway import audit, awaited, cases, identity, jobs, messages, rates, receipts
+from gateway import (
+    audit,
+    awaited,
+    cases,
+    identity,
+    jobs,
+    messages,
+    rates,
+    receipts,
+    states,
+)
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
 from gateway.model import (
     Address,
@@ -371,8 +381,7 @@ def record_sent(connection: Connection, sent: Sequence[Sent]) -> list[None]:
     """
     jobs.finish(connection, [each.parcel.claim for each in sent])
     _SET_SENT.execute(connection, [_sent_row(each) for each in sent])
-    for case in filter(None, (_undecided(each.parcel) for each in sent)):
-        cases.end_waiting(connection, case)
+    _note_taken(connection, [each.parcel for each in sent])
     receipts.store(connection, [(each.receipt, each.parcel.id) for each in sent])
     for each in sent:
         awaited.expect(connection, each.parcel.id, each.receipt)
@@ -388,12 +397,23 @@ def record_sent(connection: Connection, sent: Sequence[Sent]) -> list[None]:
     return [None] * len(sent)
 
 
-def _undecided(parcel: Parcel) -> Case | None:
-    """Return the case that went to its service before its citizen chose one."""
-    case = parcel.case
-    if case is None or case.status is not CaseStatus.WAITING:
-        return None
-    return case if parcel.target.startswith(f"{SERVICE}:") else None
+def _note_taken(connection: Connection, parcels: Sequence[Parcel]) -> None:
+    """Note which cases are with their services now."""
+    whose = [
+        case
+        for parcel in parcels
+        if (case := parcel.case) and parcel.target == f"{SERVICE}:{case.service}"
+    ]
+    for status, transition in (
+        (CaseStatus.NEW, states.HANDED_OVER),
+        (CaseStatus.WAITING, states.UNDECIDED),
+    ):
+        moves = [
+            states.Move(case_id=case.id, by="gateway", held_by=case.service)
+            for case in whose
+            if case.status is status
+        ]
+        states.change(connection, transition, moves)
 
 
 def _sent_row(each: Sent) -> dict[str, Any]:

@@ -27,7 +27,8 @@ class Outcome:
 class Filed:
     """An outcome with the contact, conversation and case it belongs to.
 
-    ``settled``: it told whose the case is, which was waiting to know.
+    ``settled``: it told whose the case is, which was waiting to know. ``reopened``: it
+    brought a closed case back.
     """
 
     outcome: Outcome
@@ -35,3 +36,4 @@ class Filed:
     case: Case | None
     new: bool
     settled: bool = False
+    reopened: bool = False

@@ -135,16 +135,21 @@ class Recorder:
                 case_id=_case_of(_named(outcome), conversation_id, places)
                 or _case_of(self._numbers(outcome), conversation_id, numbered),
                 waits=self._asks(outcome),
+                confidence=_confidence(outcome.assignment),
             )
             for outcome, conversation_id in accepted
         ]
         city = self._city
-        found = cases.assign_cases(connection, matters, city.numbering, city.join)
+        found = cases.assign_cases(connection, matters, city.numbering, city.joining)
         return [
-            Filed(outcome=outcome, conversation_id=conversation_id, case=case, new=new)
-            for (outcome, conversation_id), (case, new) in zip(
-                accepted, found, strict=True
+            Filed(
+                outcome=outcome,
+                conversation_id=conversation_id,
+                case=joined.case,
+                new=joined.new,
+                reopened=joined.reopened,
             )
+            for (outcome, conversation_id), joined in zip(accepted, found, strict=True)
         ]
 
     def _numbers(self, outcome: Outcome) -> list[str]:
@@ -176,7 +181,8 @@ class Recorder:
         if assignment.question is not None or assignment.source == DEFAULT:
             return filed
         patience = self._city.wait_for_attachments
-        case = questions.settle(connection, case, assignment.service, patience)
+        by = filed.outcome.message.id
+        case = questions.settle(connection, case, assignment.service, patience, by)
         return filed if case is None else replace(filed, case=case, settled=True)
 
     def _told(self, connection: Connection, filed: Sequence[Filed]) -> list[str]:
@@ -365,6 +371,13 @@ class Recorder:
 
 DEFAULT: Final = "default"
 """Source of the assignment of what nobody routed."""
+
+
+def _confidence(assignment: Assignment) -> float:
+    """Return how sure a rule is; a question and the default are no rule's word."""
+    if assignment.question is not None or assignment.source == DEFAULT:
+        return 0.0
+    return assignment.confidence
 
 
 def _named(outcome: Outcome) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from gateway import audit, blocks, jobs, people
-from gateway.cases import Numbering
+from gateway.cases import Joining, Numbering
 from gateway.city import City
 from gateway.clock import SystemClock
 from gateway.contacts import Sender, change_address, find_contacts, find_conversations
@@ -160,7 +160,7 @@ def city() -> City:
         texts=Texts("it"),
         services={ServiceId("urp"): "URP"},
         numbering=Numbering(pattern="{year}-{number}", timezone=ZoneInfo("UTC")),
-        join=timedelta(minutes=60),
+        joining=Joining(within=timedelta(minutes=60)),
         acknowledge=True,
         wait_for_attachments=timedelta(0),
         manners={PHONE: Manners(mirrors_blocks=True)},

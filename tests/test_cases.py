@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection
 
-from gateway.cases import Matter, Numbering, assign_cases
+from gateway.cases import Joining, Matter, Numbering, assign_cases
 from gateway.model import ServiceId
 from gateway.store import Store, schema
 
@@ -49,8 +49,9 @@ async def test_first_cases_of_a_year_at_once(store: Store, conversations: list[s
     def take(connection: Connection, conversation_id: str) -> str:
         service = ServiceId("urp")
         matter = Matter(conversation_id=conversation_id, service=service, at=NEW_YEAR)
-        ((case, _),) = assign_cases(connection, [matter], NUMBERING, timedelta(0))
-        return case.number
+        joining = Joining(within=timedelta(0))
+        (joined,) = assign_cases(connection, [matter], NUMBERING, joining)
+        return joined.case.number
 
     def first(connection: Connection) -> str:
         number = take(connection, conversations[0])

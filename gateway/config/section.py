@@ -141,6 +141,14 @@ class GatewaySection(Section):
     join_minutes: Annotated[int, Field(ge=1, le=_YEAR_MINUTES)] = 60
     """A citizen's next message within so many minutes joins the open case."""
 
+    new_topic_confidence: Annotated[float, Field(gt=0, le=1)] | None = None
+    """A message that a rule gives to another service than that of the open case, with
+    at least this confidence, opens a case of its own; without it, none does.
+    """
+
+    reopen_days: Annotated[int, Field(ge=0, le=3650)] = 30
+    """For so many days an answer to a closed case opens it again; 0: never."""
+
     acknowledge: bool = True
     """Whether citizens get a notice with the case number."""
 

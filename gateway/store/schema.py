@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-REVISION = "0004"
+REVISION = "0005"
 """The Alembic revision this code needs; a test holds it against the migrations."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -209,6 +209,8 @@ conversation = Table(
     Column("contact_id", Text, ForeignKey("contact.id"), nullable=False),
     Column("reply_to", Text, nullable=False),
     Column("last_inbound_at", Moment, nullable=False),
+    # When the citizen said that something new follows: it joins no earlier case.
+    Column("anew_at", Moment),
     UniqueConstraint("channel", "contact_id"),
 )
 
@@ -223,8 +225,23 @@ cases = Table(
     Column("status", Text, nullable=False),
     Column("opened_at", Moment, nullable=False),
     Column("last_message_at", Moment, nullable=False),
+    Column("closed_at", Moment),
+    # The case of the same citizen in which this one goes on: itself, it is closed.
+    Column("merged_into", Text),
+    # The main case of the same matter, which another citizen told of.
+    Column("duplicate_of", Text),
+    # When the citizen was asked how content they are, and what they said (1 to 5).
+    Column("asked_at", Moment),
+    Column("rating", Integer),
 )
 Index("ix_cases_conversation_id", cases.c.conversation_id, cases.c.last_message_at)
+for _column in (cases.c.merged_into, cases.c.duplicate_of):
+    Index(
+        f"ix_cases_{_column.name}",
+        _column,
+        sqlite_where=_column.is_not(None),
+        postgresql_where=_column.is_not(None),
+    )
 
 counter = Table(
     "counter",

@@ -1,0 +1,143 @@
+"""All that was said in a case, handed to the service that has it from now on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, or_, select, update
+
+from gateway import errands, jobs, messages, outbox
+from gateway.jobs import NewJob
+from gateway.model import (
+    Amendment,
+    Author,
+    DeliveryState,
+    MessageState,
+    ServiceId,
+)
+from gateway.outbox import FORWARDED, NewDelivery
+from gateway.receipts import SERVICE, queue_of
+from gateway.store import schema
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """From which service to which, and in which case, the hand-overs of one go on.
+
+    ``mark`` tells this turn from others of the same messages: they may come back.
+    Attachments still to come are waited for with ``patience``.
+    """
+
+    case_id: str
+    before: ServiceId
+    after: ServiceId
+    mark: str
+    patience: timedelta
+
+
+def turn(
+    connection: Connection,
+    turned: Turn,
+    *,
+    besides: Sequence[str] = (),
+    without: Collection[str] = (),
+) -> set[str]:
+    """Give all that the citizen has said to ``after``; return queues with new work.
+
+    What has not left for ``before`` yet never does. The messages ``besides`` go along,
+    those ``without`` don't.
+    """
+    said = messages.load(
+        connection, [*of_citizen(connection, turned.case_id), *besides]
+    )
+    said = {
+        each: message
+        for each, message in said.items()
+        if message.amendment is not Amendment.REACTION and each not in without
+    }
+    due = {e: errands.due(connection, said[e], turned.patience) for e in sorted(said)}
+    idle = _take(connection, turned)
+    forwarded = [
+        _forward(turned, each, due[each]) for each in due if each not in idle.values()
+    ]
+    return outbox.enqueue(connection, forwarded) | _redirect(
+        connection, turned, idle, due
+    )
+
+
+def _forward(turned: Turn, message_id: str, due_at: datetime | None) -> NewDelivery:
+    return NewDelivery(
+        message_id=message_id,
+        target=f"{SERVICE}:{turned.after}",
+        purpose=f"{FORWARDED}{turned.mark}",
+        recipient=turned.after,
+        lane=turned.case_id,
+        case_id=turned.case_id,
+        source_id=message_id,
+        due_at=due_at,
+    )
+
+
+def _take(connection: Connection, turned: Turn) -> dict[str, str]:
+    """Take back the deliveries that have not left yet: their ids → messages."""
+    table = schema.delivery
+    rows = connection.execute(
+        select(table.c.id, table.c.message_id).where(
+            table.c.case_id == turned.case_id,
+            table.c.target == f"{SERVICE}:{turned.before}",
+            table.c.state == DeliveryState.PENDING.value,
+            or_(
+                table.c.purpose.in_([outbox.HANDOVER, outbox.ADDITION]),
+                table.c.purpose.startswith(FORWARDED),
+            ),
+        )
+    ).all()
+    taken = jobs.take_idle(connection, [row.id for row in rows]) if rows else set()
+    return {row.id: row.message_id for row in rows if row.id in taken}
+
+
+def _redirect(
+    connection: Connection,
+    turned: Turn,
+    idle: Mapping[str, str],
+    due: Mapping[str, datetime | None],
+) -> set[str]:
+    """Let deliveries go on to the other service."""
+    if not idle:
+        return set()
+    table, target = schema.delivery, f"{SERVICE}:{turned.after}"
+    connection.execute(
+        update(table)
+        .where(table.c.id.in_(idle))
+        .values(target=target, recipient=turned.after)
+    )
+    queue = queue_of(target)
+    new = [
+        NewJob(
+            queue=queue,
+            lane=turned.case_id,
+            subject=delivery_id,
+            due_at=due.get(message_id),
+        )
+        for delivery_id, message_id in sorted(idle.items())
+    ]
+    jobs.enqueue(connection, new)
+    return {queue}
+
+
+def of_citizen(connection: Connection, case_id: str) -> list[str]:
+    """Return what the citizen has said in a case, in order."""
+    table = schema.message
+    rows: Any = connection.execute(
+        select(table.c.id)
+        .where(
+            table.c.case_id == case_id,
+            table.c.author == Author.CITIZEN.value,
+            table.c.state == MessageState.PROCESSED.value,
+        )
+        .order_by(table.c.id)
+    )
+    return list(rows.scalars())
