@@ -39,6 +39,14 @@ class Numbering:
         ]
         return list(dict.fromkeys(named))
 
+    def read(self, text: str) -> str | None:
+        """Return the number that a text is, if it is nothing else."""
+        found = self._form.fullmatch(text.strip().rstrip(".!?"))
+        if found is None:
+            return None
+        year, number = int(found["year"]), int(found["number"])
+        return self.pattern.format(year=year, number=number)
+
     @cached_property
     def _form(self) -> re.Pattern[str]:
         places = {"year": r"(?P<year>\d{4})", "number": r"(?P<number>\d{1,9})"}

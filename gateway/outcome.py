@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.model import Assignment, Case, Contact, Message, MessageState, Verdict
+from gateway.model import (
+    Assignment,
+    Case,
+    Contact,
+    Event,
+    Menu,
+    Message,
+    MessageState,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +33,25 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What the gateway itself answers to a message; "" if it keeps silent.
+
+    ``case_id`` is the case that an answer to it joins; ``events`` go on the record.
+    """
+
+    text: str
+    purpose: str
+    menu: Menu | None = None
+    case_id: str | None = None
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filed:
     """An outcome with the contact, conversation and case it belongs to.
 
     ``settled``: it told whose the case is, which was waiting to know. ``reopened``: it
-    brought a closed case back.
+    brought a closed case back. ``reply``: it was for the gateway itself.
     """
 
     outcome: Outcome
@@ -37,3 +60,4 @@ class Filed:
     new: bool
     settled: bool = False
     reopened: bool = False
+    reply: Reply | None = None

@@ -25,6 +25,7 @@ from gateway import (
     notices,
     outbox,
     questions,
+    selfservice,
     texts,
     threads,
 )
@@ -51,6 +52,7 @@ from gateway.model import (
 from gateway.outbox import NewDelivery
 from gateway.outcome import Filed, Outcome
 from gateway.receipts import CHANNEL, SERVICE, queue_of
+from gateway.selfservice import Heard
 from gateway.store import schema
 from gateway.store.prepared import Insertion
 from gateway.store.units import now
@@ -105,6 +107,15 @@ class Recorder:
         outcomes = blocks.refuse(connection, outcomes, contacts, self.mirrors)
         pairs = list(zip(outcomes, conversations, strict=True))
         filed = amendments.file(connection, pairs)
+        filed |= selfservice.serve(
+            connection,
+            [
+                Heard(outcome=o, conversation_id=conversation, contact_id=contact)
+                for (o, conversation), contact in zip(pairs, contacts, strict=True)
+                if o.state is MessageState.PROCESSED and o.message.id not in filed
+            ],
+            self._city,
+        )
         rest = [p for p in pairs if p[0].message.id not in filed]
         accepted = [p for p in rest if p[0].state is MessageState.PROCESSED]
         found = iter(self._cases(connection, accepted))
@@ -135,6 +146,7 @@ class Recorder:
                 case_id=_case_of(_named(outcome), conversation_id, places)
                 or _case_of(self._numbers(outcome), conversation_id, numbered),
                 waits=self._asks(outcome),
+                anew=selfservice.begins_anew(outcome),
                 confidence=_confidence(outcome.assignment),
             )
             for outcome, conversation_id in accepted
@@ -153,11 +165,14 @@ class Recorder:
         ]
 
     def _numbers(self, outcome: Outcome) -> list[str]:
-        """Return the cases that a subject names, unless its sender may be forged."""
+        """Return the cases that a message names, unless its sender may be forged.
+
+        In its subject, or where there is none, in the first line.
+        """
         message = outcome.message
         if message.authentic is False:
             return []
-        return self.numbers_in(message.subject)
+        return self.numbers_in(message.subject or message.text.partition("\n")[0])
 
     def numbers_in(self, subject: str) -> list[str]:
         """Return the case numbers in a subject."""
@@ -187,7 +202,7 @@ class Recorder:
 
     def _told(self, connection: Connection, filed: Sequence[Filed]) -> list[str]:
         """Return what each citizen is told; "" if nothing, or if they were today."""
-        said = [self._notice(each) for each in filed]
+        said = ["" if each.reply else self._notice(each) for each in filed]
         counted = {
             each.outcome.message.id: each.conversation_id
             for each, text in zip(filed, said, strict=True)
@@ -207,6 +222,8 @@ class Recorder:
         purpose: str = notices.NOTICE,
     ) -> list[NewDelivery]:
         deliveries = []
+        if filed.reply is not None:
+            text, purpose = filed.reply.text, filed.reply.purpose
         if filed.case is not None and _concerns_service(filed):
             deliveries.append(self._to_service(connection, filed, filed.case))
         if text:
@@ -247,24 +264,30 @@ class Recorder:
         if outcome.state is MessageState.REJECTED:
             return say(texts.REJECTED, reason=outcome.reason)
         case, question = filed.case, outcome.assignment.question
-        if case is None or not (filed.new or filed.settled):
+        if case is None or not (filed.new or filed.settled or filed.reopened):
             return ""
         if case.status is CaseStatus.WAITING and question is not None:
             return say(texts.ASKED, number=case.number, question=question.text)
         text = texts.NEW_CASE if filed.new else texts.SETTLED
-        service = self._city.services[case.service]
+        if filed.reopened:
+            text = texts.REOPENED
+        service = self._city.services.get(case.service, case.service)
         return say(text, number=case.number, service=service)
 
     def _to_citizen(
         self, connection: Connection, filed: Filed, text: str, purpose: str
     ) -> NewDelivery:
         message = filed.outcome.message
+        case_id: str | None = filed.case.id if filed.case else None
+        menu = _menu(filed)
+        if filed.reply is not None:
+            case_id, menu = filed.reply.case_id, filed.reply.menu
         said = Said(
             channel=message.channel,
             text=text,
-            menu=_menu(filed),
+            menu=menu,
             conversation_id=filed.conversation_id,
-            case_id=filed.case.id if filed.case else None,
+            case_id=case_id,
             references=(message.external_id,),
         )
         row = messages.outbound_row(said, now(connection))
@@ -275,7 +298,7 @@ class Recorder:
             purpose=purpose,
             recipient=str(message.sender),
             lane=filed.conversation_id,
-            case_id=filed.case.id if filed.case else None,
+            case_id=case_id,
             quote=message.external_id,
         )
 
@@ -313,7 +336,9 @@ class Recorder:
             verdicts=(),
             assignment=assignment,
         )
-        (filed,) = self._cases(connection, [(outcome, conversation_id)])
+        filed = self._served(connection, outcome, conversation_id)
+        if filed is None:
+            (filed,) = self._cases(connection, [(outcome, conversation_id)])
         case = filed.case
         connection.execute(
             update(schema.message)
@@ -324,6 +349,20 @@ class Recorder:
             connection, self._deliveries(connection, filed, self._notice(filed))
         )
         audit.record(connection, *_events(filed))
+
+    def _served(
+        self, connection: Connection, outcome: Outcome, conversation_id: str
+    ) -> Filed | None:
+        """Answer a released message, if it was for the gateway itself."""
+        table = schema.conversation
+        contact_id = connection.execute(
+            select(table.c.contact_id).where(table.c.id == conversation_id)
+        ).scalar_one()
+        heard = Heard(
+            outcome=outcome, conversation_id=conversation_id, contact_id=contact_id
+        )
+        served = selfservice.serve(connection, [heard], self._city)
+        return served.get(outcome.message.id)
 
     def reject(
         self, connection: Connection, message_id: str, reason: str, actor: str
@@ -478,6 +517,14 @@ def _verdict_rows(outcome: Outcome) -> list[dict[str, Any]]:
 
 def _assigned(filed: Filed) -> dict[str, Any]:
     assignment = filed.outcome.assignment
+    if filed.reply is not None:
+        assignment = replace(
+            assignment,
+            service=ServiceId(""),
+            reason="was for the gateway itself",
+            source="gateway",
+            confidence=1.0,
+        )
     if filed.case is not None and not (filed.new or filed.settled):
         assignment = replace(
             assignment,
@@ -512,6 +559,8 @@ def _events(filed: Filed) -> list[Event]:
             data=data,
         )
     ]
+    if filed.reply is not None:
+        events += filed.reply.events
     if filed.case is not None and filed.new:
         events.append(
             Event(
