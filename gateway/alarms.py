@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 
 from gateway import awaited
 from gateway.awaited import Watch
+from gateway.fallback import Successors
 from gateway.metrics import Metrics
 from gateway.workers import Crew
 
@@ -15,10 +18,14 @@ log = structlog.get_logger()
 class Alarms:
     """Handles the watches whose time has come."""
 
-    def __init__(self, crew: Crew, metrics: Metrics) -> None:
-        """Work with ``crew``."""
+    def __init__(
+        self, crew: Crew, metrics: Metrics, successors: Successors | None = None
+    ) -> None:
+        """Work with ``crew``; ``successors`` get what others had no receipt for."""
         self._crew = crew
         self._metrics = metrics
+        # One object: units of work are batched by it.
+        self._alarm = partial(awaited.alarm, successors=successors)
 
     async def warn(self, watch: Watch) -> None:
         """Warn that a receipt is late; again in an hour if none has come."""
@@ -28,8 +35,8 @@ class Alarms:
             self._count(watch, "receipt_late")
 
     async def give_up(self, watch: Watch) -> None:
-        """Put a delivery without its last word among the dead letters."""
-        await self._crew.store.run_batched(awaited.alarm, watch)
+        """Pass a delivery without its last word on, or show it to staff."""
+        await self._crew.store.run_batched(self._alarm, watch)
         if watch.open:
             log.warning(
                 "receipt_missing", target=watch.target, delivery=watch.delivery_id

@@ -18,7 +18,7 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from gateway import audit, awaited, blocks, delivering, inbox, outbox
+from gateway import audit, awaited, blocks, delivering, inbox, outbox, targets
 from gateway.alarms import Alarms
 from gateway.attachments import AttachmentStore
 from gateway.breaker import Breaker
@@ -29,7 +29,7 @@ from gateway.clock import Clock, SystemClock
 from gateway.config import Settings
 from gateway.connections import explain
 from gateway.connector import Connector
-from gateway.courier import PATIENCE_SECONDS, Courier, Target
+from gateway.courier import PATIENCE_SECONDS, Courier, Fallback, Target
 from gateway.downloads import Downloads
 from gateway.errands import fetch_queue
 from gateway.errors import CannotListen
@@ -274,6 +274,7 @@ class Gateway:
             self.metrics,
             channels=self.channels,
             connectors=self.connectors,
+            successors=self._successors(),
         )
         self.crew.add(
             Worker(
@@ -293,11 +294,33 @@ class Gateway:
             if channel_id in self.recorder.mirrors:
                 self._add_mirror(channel_id, channel)
         for service_id, connectors in self.connectors.items():
-            name = settings.services[service_id].name
-            target = delivering.to_service(
-                service_id, name, connectors[0], self._packing()
-            )
-            self._add_courier(target)
+            for number, connector in enumerate(connectors):
+                self._add_service(service_id, number, connector)
+
+    def _add_service(
+        self, service_id: ServiceId, number: int, connector: Connector[Any]
+    ) -> None:
+        """Add the courier of one connector of a service."""
+        section = self.settings.services[service_id]
+        to = self._successors().get(targets.of_service(service_id, number))
+        after = timedelta(minutes=section.fallback_after_minutes)
+        target = delivering.to_service(
+            service_id,
+            section.name,
+            connector,
+            self._packing(),
+            number=number,
+            fallback=Fallback(to=to, after=after) if to else None,
+        )
+        self._add_courier(target)
+
+    def _successors(self) -> Mapping[str, str]:
+        """Return which target stands in for which: the next connector of a service."""
+        return {
+            targets.of_service(service, number): targets.of_service(service, number + 1)
+            for service, connectors in self.connectors.items()
+            for number in range(len(connectors) - 1)
+        }
 
     def _packing(self) -> delivering.Packing:
         words = Texts(self.settings.gateway.language)
@@ -348,13 +371,13 @@ class Gateway:
             concurrency=settings.concurrency,
             # The courier's own limit is on the send; recording must still fit in.
             timeout=settings.lease_seconds + (PATIENCE_SECONDS if target.line else 0),
-            gate=lambda: breaker.room(settings.concurrency),
+            gate=_gate(target, breaker, settings.concurrency),
             parked=lambda: min(courier.lines.waiting, PARKED),
         )
         self.crew.add(worker)
 
     def _add_alarms(self) -> None:
-        alarms = Alarms(self.crew, self.metrics)
+        alarms = Alarms(self.crew, self.metrics, self._successors())
         for queue, handle in (
             (awaited.LATE, alarms.warn),
             (awaited.MISSING, alarms.give_up),
@@ -422,6 +445,16 @@ class Gateway:
             raise CannotListen(f"{text} ([web] host, port)") from error
         self.port = runner.addresses[0][1]
         log.info("ready", host=settings.host, port=self.port)
+
+
+def _gate(target: Target, breaker: Breaker, concurrency: int) -> Callable[[], int]:
+    """Return how much a courier may take on.
+
+    One with a fallback also takes what its target is too ill for, to pass it on.
+    """
+    if target.fallback is not None:
+        return lambda: concurrency
+    return lambda: breaker.room(concurrency)
 
 
 def links_of(settings: Settings) -> Links | None:

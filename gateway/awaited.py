@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, update
 
-from gateway import jobs
+from gateway import fallback, jobs
+from gateway.fallback import PassOn, Successors
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
 from gateway.model import DeliveryState, Expectation, Receipt, ReceiptStatus
 from gateway.store import schema
@@ -161,13 +162,24 @@ def remind(connection: Connection, watches: Sequence[Watch]) -> list[None]:
     return [None] * len(watches)
 
 
-def alarm(connection: Connection, watches: Sequence[Watch]) -> list[None]:
+def alarm(
+    connection: Connection,
+    watches: Sequence[Watch],
+    successors: Successors | None = None,
+) -> list[None]:
     """Put what is still without its last word among the dead letters.
+
+    If its target has a successor, that one gets it.
 
     Raises:
         StaleClaim: a receipt has come meanwhile, or another worker has it.
 
     """
+    successors = successors or {}
+    moves = [w for w in watches if w.open and w.target in successors]
+    if moves:
+        _pass_on(connection, moves, successors)
+    rest = [watch for watch in watches if watch not in moves]
     burials = [
         Burial(
             claim=watch.claim,
@@ -175,15 +187,31 @@ def alarm(connection: Connection, watches: Sequence[Watch]) -> list[None]:
             reason=f"no word on delivery {watch.delivery_id} in the time for it:"
             " ask the provider, or send it another way",
         )
-        for watch in watches
+        for watch in rest
         if watch.open
     ]
     if burials:
         jobs.bury(connection, burials)
-    _drop(connection, watches)
+    _drop(connection, rest)
     for watch in watches:
         end(connection, watch.delivery_id)
     return [None] * len(watches)
+
+
+def _pass_on(
+    connection: Connection, watches: Sequence[Watch], successors: Successors
+) -> None:
+    jobs.finish(connection, [watch.claim for watch in watches])
+    moves = [
+        PassOn(
+            delivery_id=watch.delivery_id,
+            to=successors[watch.target],
+            code="no_receipt",
+            doubtful=True,
+        )
+        for watch in watches
+    ]
+    fallback.pass_on(connection, moves)
 
 
 def _drop(connection: Connection, watches: Sequence[Watch]) -> None:

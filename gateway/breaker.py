@@ -29,7 +29,7 @@ class Breaker:
     def __init__(self, clock: Clock, *, failures: int, seconds: float) -> None:
         self._clock = clock
         self._limit = failures
-        self._seconds = seconds
+        self.seconds = seconds
         self._failures = 0
         self._opened_at: float | None = None
         self._taken_until = 0.0
@@ -39,7 +39,7 @@ class Breaker:
         """Whether calls go through; time alone turns open into half-open."""
         if self._opened_at is None:
             return BreakerState.CLOSED
-        if self._clock.monotonic() - self._opened_at < self._seconds:
+        if self._clock.monotonic() - self._opened_at < self.seconds:
             return BreakerState.OPEN
         return BreakerState.HALF_OPEN
 
@@ -69,7 +69,7 @@ class Breaker:
     def started(self) -> None:
         """Note that a call begins; half-open, it is the probe, for ``seconds``."""
         if self._opened_at is not None:
-            self._taken_until = self._clock.monotonic() + self._seconds
+            self._taken_until = self._clock.monotonic() + self.seconds
 
     def succeeded(self) -> None:
         """Note a call that worked: the other side is back."""

@@ -25,7 +25,7 @@ from gateway.failpoints import hit
 from gateway.lines import Lines
 from gateway.metrics import Metrics
 from gateway.model import DeliveryState, Receipt, Semantics
-from gateway.outbox import Again, Dead, Parcel, Sent
+from gateway.outbox import Again, Dead, Parcel, Passed, Sent
 from gateway.rates import Limit
 from gateway.workers import Crew
 
@@ -38,11 +38,22 @@ PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fallback:
+    """The target that gets what could not be delivered, at the latest ``after`` a time.
+
+    That is counted from when the delivery was made.
+    """
+
+    to: str
+    after: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where parcels go: ``service:strade`` or ``channel:urp``.
 
     ``limits`` says in which flows a parcel has to wait for its turn, ``line`` behind
-    whom.
+    whom. A ``fallback`` stands in for it.
     """
 
     name: str
@@ -52,6 +63,7 @@ class Target:
     line: Callable[[Parcel], Line | None] | None = None
     send: Callable[[Parcel], Awaitable[Receipt]]
     resolve: Callable[[Parcel], Awaitable[Receipt | None]]
+    fallback: Fallback | None = None
 
 
 class Courier:
@@ -72,7 +84,8 @@ class Courier:
         self._crew = crew
         self._breaker = breaker
         self._metrics = metrics
-        self._max_age = max_age
+        fallback = target.fallback
+        self._max_age = min(max_age, fallback.after) if fallback else max_age
         self._timeout = timeout
         self.lines = Lines()
 
@@ -89,6 +102,8 @@ class Courier:
                 "crashed", "an attempt was cut off", retryable=True, unknown=True
             )
             await self._again(parcel, error)
+        elif self._target.fallback is not None and not self._breaker.allows():
+            await self._leave_alone(parcel, self._target.fallback)
         elif not await self._turn_came(parcel):
             await self._put_back(parcel)
         else:
@@ -127,6 +142,38 @@ class Courier:
         )
         await self._crew.store.run_batched(outbox.record_again, again)
 
+    async def _leave_alone(self, parcel: Parcel, fallback: Fallback) -> None:
+        """Wait with a parcel while its target is down, or let the fallback have it."""
+        now = self._crew.clock.now()
+        over = parcel.created_at + self._max_age
+        if over <= now:
+            passed = Passed(
+                parcel=parcel,
+                to=fallback.to,
+                code="target_down",
+                doubtful=parcel.maybe_sent,
+            )
+            await self._pass_on(passed)
+            return
+        state = DeliveryState.UNKNOWN if parcel.maybe_sent else DeliveryState.PENDING
+        pause = timedelta(seconds=self._breaker.seconds)
+        due_at = min(over, now + pause)
+        again = Again(parcel=parcel, state=state, due_at=due_at, code="target_down")
+        await self._crew.store.run_batched(outbox.record_again, again)
+
+    async def _pass_on(self, passed: Passed) -> None:
+        hit("courier.before_pass_on")
+        for queue in await self._crew.store.run_batched(outbox.record_passed, passed):
+            self._crew.wakeups.wake(queue)
+        log.warning(
+            "delivery_passed_on",
+            target=self._target.name,
+            to=passed.to,
+            code=passed.code,
+            maybe_twice=passed.doubtful,
+        )
+        self._count("passed_on")
+
     def _must_wait(self, parcel: Parcel) -> bool:
         """Tell whether a receipt may still tell us the outcome of a cut-off attempt."""
         return (
@@ -149,9 +196,14 @@ class Courier:
         self._count("sent")
 
     async def _known(self, parcel: Parcel) -> Receipt | None:
-        if parcel.maybe_sent and self._target.semantics is Semantics.QUERYABLE:
+        if not (parcel.maybe_sent and self._target.semantics is Semantics.QUERYABLE):
+            return None
+        try:
             return await self._guarded(self._target.resolve(parcel), unknown=True)
-        return None
+        except DeliveryError as error:
+            # Whatever kept us from asking: the other side may still have it.
+            error.unknown = True
+            raise
 
     async def _send(self, parcel: Parcel) -> Receipt:
         hit("courier.before_send")
@@ -188,6 +240,14 @@ class Courier:
             await self._again(parcel, error)
             return
         code = error.code if not error.retryable else "expired"
+        fallback = self._target.fallback
+        if fallback is not None and not took_it:
+            doubtful = error.unknown or self._is_doubtful(parcel)
+            passed = Passed(
+                parcel=parcel, to=fallback.to, code=error.code, doubtful=doubtful
+            )
+            await self._pass_on(passed)
+            return
         dead = Dead(
             parcel=parcel,
             code=code,
@@ -197,6 +257,11 @@ class Courier:
         await self._crew.store.run_batched(outbox.record_dead, dead)
         log.warning("delivery_dead", target=self._target.name, code=error.code)
         self._count("dead")
+
+    def _is_doubtful(self, parcel: Parcel) -> bool:
+        """Tell whether an earlier attempt may have arrived: who is asked, has told."""
+        queryable = self._target.semantics is Semantics.QUERYABLE
+        return parcel.maybe_sent and not queryable
 
     async def _again(self, parcel: Parcel, error: DeliveryError) -> None:
         delay = self._crew.delay(parcel.claim.attempt, error.retry_after)

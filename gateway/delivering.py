@@ -12,7 +12,7 @@ from gateway import outbox, texts
 from gateway.attachments import AttachmentStore
 from gateway.channel import Channel, Rate
 from gateway.connector import Connector
-from gateway.courier import Target
+from gateway.courier import Fallback, Target
 from gateway.errors import DeliveryError
 from gateway.links import Links, Ticket
 from gateway.model import (
@@ -27,7 +27,7 @@ from gateway.model import (
 )
 from gateway.outbox import Parcel
 from gateway.rates import Limit
-from gateway.receipts import CHANNEL, SERVICE
+from gateway.targets import CHANNEL, of_service
 from gateway.texts import Texts
 
 
@@ -98,10 +98,16 @@ class Packing:
         )
 
 
-def to_service(
-    service: ServiceId, name: str, connector: Connector[Any], packing: Packing
+def to_service(  # noqa: PLR0913 (wired once, in the composition root)
+    service: ServiceId,
+    name: str,
+    connector: Connector[Any],
+    packing: Packing,
+    *,
+    number: int = 0,
+    fallback: Fallback | None = None,
 ) -> Target:
-    """Return the target of a service, reached by ``connector``."""
+    """Return the target of a service, reached by its ``connector`` of that number."""
 
     def handover(parcel: Parcel) -> Handover:
         if parcel.case is None:
@@ -129,7 +135,8 @@ def to_service(
         return await connector.resolve(handover(parcel))
 
     return Target(
-        name=f"{SERVICE}:{service}",
+        name=of_service(service, number),
+        fallback=fallback,
         semantics=connector.semantics,
         grace=timedelta(seconds=connector.grace_seconds),
         send=send,

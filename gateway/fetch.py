@@ -17,7 +17,7 @@ from gateway import audit, inbox, jobs, messages, outbox
 from gateway.attachments import AttachmentStore
 from gateway.errors import AttachmentError
 from gateway.jobs import Claim, ClaimRequest, Retry
-from gateway.model import Attachment, AttachmentState, Event, Original
+from gateway.model import Attachment, AttachmentState, DeliveryState, Event, Original
 from gateway.outbox import NewDelivery
 from gateway.receipts import SERVICE
 from gateway.store import schema
@@ -151,6 +151,8 @@ def _release(connection: Connection, message_id: str) -> set[str]:
                 table.c.purpose.startswith(outbox.FORWARDED),
             ),
             table.c.target.startswith(f"{SERVICE}:"),
+            # What was passed on is now another delivery's to complete.
+            table.c.state != DeliveryState.PASSED_ON.value,
             schema.job.c.id.is_(None),
         )
     ).all()

@@ -19,8 +19,8 @@ from gateway.model import (
     ServiceId,
 )
 from gateway.outbox import FORWARDED, NewDelivery
-from gateway.receipts import SERVICE, queue_of
 from gateway.store import schema
+from gateway.targets import is_for, of_service, queue_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def turn(
 def _forward(turned: Turn, message_id: str, due_at: datetime | None) -> NewDelivery:
     return NewDelivery(
         message_id=message_id,
-        target=f"{SERVICE}:{turned.after}",
+        target=of_service(turned.after),
         purpose=f"{FORWARDED}{turned.mark}",
         recipient=turned.after,
         lane=turned.case_id,
@@ -87,7 +87,7 @@ def _take(connection: Connection, turned: Turn) -> dict[str, str]:
     rows = connection.execute(
         select(table.c.id, table.c.message_id).where(
             table.c.case_id == turned.case_id,
-            table.c.target == f"{SERVICE}:{turned.before}",
+            is_for(table.c.target, turned.before),
             table.c.state == DeliveryState.PENDING.value,
             or_(
                 table.c.purpose.in_([outbox.HANDOVER, outbox.ADDITION]),
@@ -108,7 +108,7 @@ def _redirect(
     """Let deliveries go on to the other service."""
     if not idle:
         return set()
-    table, target = schema.delivery, f"{SERVICE}:{turned.after}"
+    table, target = schema.delivery, of_service(turned.after)
     connection.execute(
         update(table)
         .where(table.c.id.in_(idle))

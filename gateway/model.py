@@ -192,7 +192,9 @@ class Message:
     """One thing said by somebody to the city.
 
     ``sender`` is the stable key of the sender (the provider's user id where there is
-    one), ``aliases`` other addresses of the same person. ``stable``: the provider gives
+    one; ``service:<id>`` is a service's own system, which the channel has proven, and
+    speaks of the case whose number is the ``subject``), ``aliases`` other addresses of
+    the same person. ``stable``: the provider gives
     the sender's address to nobody else, ever; numbers are given to others in time.
     ``references`` are foreign ids of earlier messages this one answers, nearest first.
     ``automatic``: sent by a machine (out-of-office, bounce); it is kept, and never
@@ -407,7 +409,10 @@ class Handover:
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands; SENDING and UNKNOWN mean: the other side may have it."""
+    """Where a delivery stands; SENDING and UNKNOWN mean: the other side may have it.
+
+    PASSED_ON: the service's next connector has a delivery of its own in its place.
+    """
 
     PENDING = "pending"
     SENDING = "sending"
@@ -416,6 +421,7 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     READ = "read"
     FAILED = "failed"
+    PASSED_ON = "passed_on"
     DEAD = "dead"
 
 

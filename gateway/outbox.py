@@ -25,6 +25,7 @@ from gateway import (
     receipts,
     states,
 )
+from gateway.fallback import PassOn, pass_on
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
 from gateway.model import (
     Address,
@@ -36,12 +37,14 @@ from gateway.model import (
     Event,
     Message,
     Receipt,
+    ServiceId,
 )
 from gateway.rates import Limit
 from gateway.receipts import CHANNEL, RANK, SERVICE, STATE_OF, queue_of
 from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
 from gateway.store.units import now
+from gateway.targets import is_for, main_of, of_service
 
 HANDOVER: Final = "handover"
 ADDITION: Final = "addition"
@@ -402,7 +405,7 @@ def _note_taken(connection: Connection, parcels: Sequence[Parcel]) -> None:
     whose = [
         case
         for parcel in parcels
-        if (case := parcel.case) and parcel.target == f"{SERVICE}:{case.service}"
+        if (case := parcel.case) and main_of(parcel.target) == of_service(case.service)
     ]
     for status, transition in (
         (CaseStatus.NEW, states.HANDED_OVER),
@@ -479,6 +482,39 @@ def record_dead(connection: Connection, dead: Sequence[Dead]) -> list[None]:
     return [None] * len(dead)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passed:
+    """A delivery was given to the service's next connector, ``to``.
+
+    ``doubtful``: the one it was for may have it all the same.
+    """
+
+    parcel: Parcel
+    to: str
+    code: str
+    doubtful: bool
+
+
+def record_passed(connection: Connection, passed: Sequence[Passed]) -> list[set[str]]:
+    """Give deliveries to the next connectors; return the queues with new work.
+
+    Raises:
+        StaleClaim: one is no longer ours to record.
+
+    """
+    jobs.finish(connection, [each.parcel.claim for each in passed])
+    moves = [
+        PassOn(
+            delivery_id=each.parcel.id,
+            to=each.to,
+            code=each.code,
+            doubtful=each.doubtful,
+        )
+        for each in passed
+    ]
+    return [pass_on(connection, moves)] * len(passed)
+
+
 def _event(connection: Connection, action: str, parcels: Sequence[Parcel]) -> None:
     audit.record(
         connection,
@@ -547,6 +583,27 @@ def find_numbered(connection: Connection, numbers: Sequence[str]) -> Referred | 
     return None
 
 
+def find_handed(
+    connection: Connection, service: ServiceId, number: str
+) -> Referred | None:
+    """Return the case of that number, if ``service`` has ever been handed it."""
+    table, delivery = schema.cases, schema.delivery
+    row = connection.execute(
+        select(table.c.id, table.c.conversation_id)
+        .join(delivery, delivery.c.case_id == table.c.id)
+        .where(table.c.number == number, is_for(delivery.c.target, service))
+        .limit(1)
+    ).first()
+    if row is None:
+        return None
+    return Referred(
+        target=of_service(service),
+        case_id=row.id,
+        conversation_id=row.conversation_id,
+        proven=True,
+    )
+
+
 def find_referred(connection: Connection, references: Sequence[str]) -> Referred | None:
     """Return the delivery that the nearest known reference names."""
     table, receipt = schema.delivery, schema.receipt
@@ -570,7 +627,7 @@ def find_referred(connection: Connection, references: Sequence[str]) -> Referred
         if reference in known:
             row = known[reference]
             return Referred(
-                target=row.target,
+                target=main_of(row.target),
                 case_id=row.case_id,
                 conversation_id=row.conversation_id,
                 proven=True,

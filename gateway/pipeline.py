@@ -21,6 +21,7 @@ from gateway.answers import Answer
 from gateway.channel import Channel
 from gateway.connector import Connector
 from gateway.errors import Overloaded, PayloadError
+from gateway.fallback import Successors
 from gateway.host import PluginHost
 from gateway.jobs import Burial, Claim, ClaimRequest
 from gateway.metrics import Metrics
@@ -40,8 +41,8 @@ from gateway.model import (
 )
 from gateway.outbox import Referred
 from gateway.outcome import Outcome
-from gateway.receipts import SERVICE
 from gateway.records import DEFAULT, Recorder
+from gateway.targets import SERVICE, service_of
 from gateway.workers import Crew, bury_all
 
 log = structlog.get_logger()
@@ -68,7 +69,9 @@ def claim_arrived(
 
 
 def apply_claimed(
-    connection: Connection, pairs: Sequence[tuple[Claim, Receipt]]
+    connection: Connection,
+    pairs: Sequence[tuple[Claim, Receipt]],
+    successors: Successors | None = None,
 ) -> list[None]:
     """Finish items that were receipts, and apply what they say.
 
@@ -86,7 +89,8 @@ def apply_claimed(
     if known:
         jobs.finish(connection, [claim for claim, _ in known])
         items = [claim.subject for claim, _ in known]
-        receipts.apply(connection, [receipt for _, receipt in known], items)
+        said = [receipt for _, receipt in known]
+        receipts.apply(connection, said, items, successors)
     return [None] * len(pairs)
 
 
@@ -166,6 +170,7 @@ class Pipeline:
         *,
         channels: Mapping[ChannelId, Channel[Any]],
         connectors: Mapping[ServiceId, Sequence[Connector[Any]]],
+        successors: Successors | None = None,
     ) -> None:
         """Run the stream of one gateway."""
         self._crew = crew
@@ -176,6 +181,7 @@ class Pipeline:
         self._connectors = connectors
         # One object: units of work are batched by it.
         self._move = partial(move_claimed, mirrors=recorder.mirrors)
+        self._apply = partial(apply_claimed, successors=successors)
 
     async def handle(self, arrived: Arrived) -> None:
         """Process one item."""
@@ -189,9 +195,11 @@ class Pipeline:
             return
         claim, read = arrived.claim, await self._read(arrived)
         if isinstance(read, Receipt):
-            await self._crew.store.run_batched(apply_claimed, (claim, read))
+            await self._crew.store.run_batched(self._apply, (claim, read))
         elif isinstance(read, AddressChange):
             self._wake(await self._crew.store.run_batched(self._move, (claim, read)))
+        elif read is not None and read.sender.scheme == SERVICE:
+            await self._hear(arrived, read)
         elif read is not None:
             await self._process(claim, read)
         self._metrics.stage.labels("process").observe(time.perf_counter() - started)
@@ -232,6 +240,21 @@ class Pipeline:
                 self._recorder.record_outcomes, (claim, outcome)
             )
         self._wake(queues)
+
+    async def _hear(self, arrived: Arrived, message: Message) -> None:
+        """Let a service's own system speak of a case that the service was handed."""
+        service, number = ServiceId(message.sender.value), message.subject
+        found = await self._crew.store.read(
+            lambda connection: outbox.find_handed(connection, service, number)
+        )
+        if found is None:
+            reason = f"{service} was never handed a case of that number"
+            await self._bury(arrived, "not_its_case", reason)
+            return
+        answer = self._judge_answer(arrived.claim, message, found)
+        self._wake(
+            await self._crew.store.run_batched(self._recorder.record_answers, answer)
+        )
 
     def _wake(self, queues: Collection[str]) -> None:
         for queue in queues:
@@ -296,4 +319,4 @@ def _without_subject(message: Message) -> Message:
 
 
 def _service_of(referred: Referred) -> ServiceId:
-    return ServiceId(referred.target.removeprefix(f"{SERVICE}:"))
+    return service_of(referred.target)

@@ -14,14 +14,26 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, false, func, insert, or_, select, update
 
 from gateway import audit, awaited, identity, jobs
+from gateway.fallback import PassOn, Successors, pass_on
 from gateway.jobs import NewJob
 from gateway.model import DeliveryState, Event, Receipt, ReceiptStatus
 from gateway.store import schema
 from gateway.store.prepared import Insertion
 from gateway.store.units import now
+from gateway.targets import CHANNEL, SERVICE, queue_of
 
-SERVICE: Final = "service"
-CHANNEL: Final = "channel"
+__all__ = [
+    "CHANNEL",
+    "MOST_FAILURES",
+    "RANK",
+    "SERVICE",
+    "STATE_OF",
+    "apply",
+    "apply_early",
+    "queue_of",
+    "store",
+    "strange",
+]
 
 RANK: Final = {
     DeliveryState.PENDING: 0,
@@ -32,6 +44,7 @@ RANK: Final = {
     DeliveryState.FAILED: 2,
     DeliveryState.DELIVERED: 3,
     DeliveryState.READ: 4,
+    DeliveryState.PASSED_ON: 5,
 }
 STATE_OF: Final = {
     ReceiptStatus.SENT: DeliveryState.SENT,
@@ -44,11 +57,6 @@ MOST_FAILURES: Final = 4
 
 _FIRST_PAUSE = timedelta(seconds=30)
 _INSERT = Insertion(schema.receipt)
-
-
-def queue_of(target: str) -> str:
-    """Name the queue of a target: each has its own, so none waits for another."""
-    return f"deliver:{target}"
 
 
 def store(
@@ -82,16 +90,18 @@ def apply(
     connection: Connection,
     receipts: Sequence[Receipt],
     evidence: Sequence[str] = (),
+    successors: Successors | None = None,
 ) -> list[None]:
     """Record what the other side says, and draw the conclusions.
 
-    ``evidence`` names the stored item that each was read from.
+    ``evidence`` names the stored item that each was read from. What a target with a
+    successor could not deliver goes to that one.
     """
     for receipt, item in zip_longest(receipts, evidence):
         delivery_id = _find(connection, receipt)
         store(connection, [(receipt, delivery_id)], item)
         if delivery_id is not None:
-            _advance(connection, delivery_id, receipt)
+            _advance(connection, delivery_id, receipt, successors or {})
     return [None] * len(receipts)
 
 
@@ -129,7 +139,7 @@ def apply_early(connection: Connection, ids: Mapping[str, str]) -> None:
             external_id=row.external_id,
             code=row.code,
         )
-        _advance(connection, delivery_id, receipt)
+        _advance(connection, delivery_id, receipt, {})
 
 
 def _find(connection: Connection, receipt: Receipt) -> str | None:
@@ -155,7 +165,9 @@ def _is_outdated(connection: Connection, receipt: Receipt) -> bool:
     return connection.execute(failed).first() is not None
 
 
-def _advance(connection: Connection, delivery_id: str, receipt: Receipt) -> None:
+def _advance(
+    connection: Connection, delivery_id: str, receipt: Receipt, successors: Successors
+) -> None:
     """Move a delivery forward; what was unknown is resolved, its retry cancelled."""
     table, code = schema.delivery, receipt.code
     row = connection.execute(
@@ -165,7 +177,7 @@ def _advance(connection: Connection, delivery_id: str, receipt: Receipt) -> None
     if RANK[before] == 0 and row.external_id is not None:
         # It bears an id: some have it, others not yet, or never. This is of the first.
         if receipt.status is ReceiptStatus.FAILED:
-            _failed(connection, row, code, again=False)
+            _failed(connection, row, code, {}, again=False)
         return
     if RANK[before] < RANK[DeliveryState.FAILED]:
         awaited.expect(connection, delivery_id, receipt)
@@ -191,7 +203,7 @@ def _advance(connection: Connection, delivery_id: str, receipt: Receipt) -> None
         ),
     )
     if after is DeliveryState.FAILED:
-        _failed(connection, row, code, again=receipt.retryable)
+        _failed(connection, row, receipt.code, successors, again=receipt.retryable)
 
 
 def _after(connection: Connection, row: Row[Any], receipt: Receipt) -> DeliveryState:
@@ -213,8 +225,15 @@ def _after(connection: Connection, row: Row[Any], receipt: Receipt) -> DeliveryS
     return DeliveryState.SENT if after is DeliveryState.DELIVERED else after
 
 
-def _failed(connection: Connection, row: Row[Any], code: str, *, again: bool) -> None:
-    """Try a failed delivery again, some times, or show it to staff."""
+def _failed(
+    connection: Connection,
+    row: Row[Any],
+    code: str,
+    successors: Successors,
+    *,
+    again: bool,
+) -> None:
+    """Try a failed delivery again, some times; then pass it on, or show it to staff."""
     message, receipt = schema.message, schema.receipt
     lane = (
         connection.execute(
@@ -230,6 +249,16 @@ def _failed(connection: Connection, row: Row[Any], code: str, *, again: bool) ->
     ).scalar_one()
     if again and failures < MOST_FAILURES:
         _enqueue_again(connection, row, lane, failures)
+        return
+    if row.target in successors:
+        # Where it has several recipients, another may have it.
+        move = PassOn(
+            delivery_id=row.id,
+            to=successors[row.target],
+            code=code or "failed",
+            doubtful=row.awaits > 1,
+        )
+        pass_on(connection, [move])
         return
     connection.execute(
         insert(schema.dead_letter).values(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from gateway.config.complaints import Complaint, nearest, show
 from gateway.config.document import Document, KeyPath, name_of
@@ -61,23 +61,20 @@ class Kinds:
     """What is wrong with ``gateway.plugins``: with it, not all types are known."""
 
 
-def _one_connector(connectors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Refuse a second connector: nothing would ever go to it."""
-    if len(connectors) > 1:
-        raise ValueError("one connector per service for now")
-    return connectors
-
-
 class ServiceTable(Section):
     """A ``[services.<id>]`` whose connectors are not read yet."""
 
     name: Annotated[str, Field(min_length=1)]
     """Name of the office, as people read it."""
 
-    connectors: Annotated[
-        list[dict[str, Any]], Field(min_length=1), AfterValidator(_one_connector)
-    ]
-    """How the office is reached, e.g. ``[{ type = "email", to = ["a@b.it"] }]``."""
+    connectors: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    """How the office is reached, e.g. ``[{ type = "email", to = ["a@b.it"] }]``.
+
+    Each gets what those before could not deliver.
+    """
+
+    fallback_after_minutes: Annotated[float, Field(gt=0, le=60 * 24 * 365)] = 60
+    """After so long the next connector gets what one could not deliver."""
 
 
 def enabled_plugins(document: Document) -> list[str]:
@@ -174,7 +171,9 @@ def _service(
         _typed(reader, each, kinds, kinds.connectors, (*path, "connectors", index))
         for index, each in enumerate(given if isinstance(given, list) else [])
     ]
-    return {"name": table.name, "connectors": connectors} if table else None
+    if table is None:
+        return None
+    return table.model_dump(exclude={"connectors"}) | {"connectors": connectors}
 
 
 def _plugins(reader: Reader, kinds: Kinds) -> dict[str, Any]:

@@ -332,7 +332,10 @@ class ServiceSettings(Section):
     """Name of the office, as people read it."""
 
     connectors: tuple[ConnectorSettings, ...]
-    """How it is reached."""
+    """How it is reached; each gets what those before could not deliver."""
+
+    fallback_after_minutes: float
+    """After so long the next connector gets what one could not deliver."""
 
 
 class Settings(Section):

@@ -67,7 +67,10 @@ sink = "http://127.0.0.1:{sink}/citizen"
 
 [services.urp]
 name = "URP"
-connectors = [{{ type = "sink", url = "http://127.0.0.1:{sink}/office" }}]
+connectors = [
+  {{ type = "closed" }},
+  {{ type = "sink", url = "http://127.0.0.1:{sink}/office" }},
+]
 """
 
 

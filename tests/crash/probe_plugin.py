@@ -130,6 +130,14 @@ class SinkConnector(Connector[SinkConfig]):
         return await post(self.context, self.config.url, handover.delivery_id, body)
 
 
+class ClosedConnector(Connector[Section]):
+    """Takes nothing: all goes to the service's next connector."""
+
+    async def deliver(self, handover: Handover) -> Receipt:
+        """Refuse."""
+        raise DeliveryError("closed", handover.service_name, retryable=False)
+
+
 class ProbePlugin(Plugin[NoConfig]):
     """Registers both."""
 
@@ -140,5 +148,8 @@ class ProbePlugin(Plugin[NoConfig]):
 
     @hookimpl
     def register_connectors(self) -> list[ConnectorType]:
-        """Offer the connector type ``sink``."""
-        return [ConnectorType("sink", SinkConfig, SinkConnector)]
+        """Offer the connector types ``sink`` and ``closed``."""
+        return [
+            ConnectorType("sink", SinkConfig, SinkConnector),
+            ConnectorType("closed", Section, ClosedConnector),
+        ]

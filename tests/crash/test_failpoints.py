@@ -33,6 +33,7 @@ def test_points_stand_where_the_promises_need_them():
         "attachment.before_rename",
         "attachment.before_write",
         "courier.after_send",
+        "courier.before_pass_on",
         "courier.before_record",
         "courier.before_send",
         "inbox.before_acknowledge",

@@ -76,7 +76,7 @@ type = "album"
 type = "letter"
 [services.urp]
 name = "URP"
-connectors = [{{ type = "office" }}]
+{urp}
 [services.strade]
 name = "Strade"
 connectors = [{{ type = "office" }}]
@@ -89,8 +89,11 @@ class Outside:
 
     notices: list[Outgoing] = field(default_factory=list)
     handovers: list[Handover] = field(default_factory=list)
+    spares: list[Handover] = field(default_factory=list)
     faults: list[Exception] = field(default_factory=list)
     office_faults: list[Exception] = field(default_factory=list)
+    spare_faults: list[Exception] = field(default_factory=list)
+    known: list[Receipt | Exception | None] = field(default_factory=list)
     files: dict[str, list[bytes | Exception]] = field(default_factory=dict)
     grace: float = 0.0
     rates: list[Rate] = field(default_factory=list)
@@ -98,6 +101,7 @@ class Outside:
     blocked: list[tuple[str, str, bool]] = field(default_factory=list)
     block_answers: list[str | Exception] = field(default_factory=list)
     expects: Expectation | None = None
+    office_expects: Expectation | None = None
 
 
 def in_hundreds(text: str) -> list[str]:
@@ -220,10 +224,43 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                 status=ReceiptStatus.SENT,
                 at=self.context.clock.now(),
                 external_id=f"<{handover.delivery_id}@office>",
+                expects=outside.office_expects,
             )
 
         def may_answer(self, sender: Address) -> bool:
             return sender.value == f"{self.service}@office"
+
+    class Blind(Office):
+        semantics = Semantics.BLIND
+        grace_seconds = 0.0
+
+    class Keyed(Office):
+        grace_seconds = 0.0
+
+    class Asked(Keyed):
+        semantics = Semantics.QUERYABLE
+
+        async def resolve(self, handover: Handover) -> Receipt | None:
+            known = outside.known.pop(0)
+            if isinstance(known, Exception):
+                raise known
+            return known
+
+    class Spare(Connector[Section]):
+        semantics = Semantics.KEYED
+
+        async def deliver(self, handover: Handover) -> Receipt:
+            if outside.spare_faults:
+                raise outside.spare_faults.pop(0)
+            outside.spares.append(handover)
+            return Receipt(
+                status=ReceiptStatus.SENT,
+                at=self.context.clock.now(),
+                external_id=f"<{handover.delivery_id}@spare>",
+            )
+
+        def may_answer(self, sender: Address) -> bool:
+            return sender.value == f"{self.service}@spare"
 
     class City(Plugin[NoConfig]):
         @hookimpl
@@ -246,7 +283,13 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
 
         @hookimpl
         def register_connectors(self) -> list[ConnectorType]:
-            return [ConnectorType("office", Section, Office)]
+            return [
+                ConnectorType("office", Section, Office),
+                ConnectorType("blind", Section, Blind),
+                ConnectorType("keyed", Section, Keyed),
+                ConnectorType("asked", Section, Asked),
+                ConnectorType("spare", Section, Spare),
+            ]
 
     return City()
 
@@ -317,10 +360,13 @@ async def small_city(
     gateway: str = "",
     outbox: str = "",
     sections: str = "",
+    urp: str = 'connectors = [{ type = "office" }]',
 ) -> AsyncIterator[City]:
     """Run a gateway with the city's plugin and ``plugins`` beside it."""
     outside = outside or Outside()
-    toml = TOML.format(data=folder, wait=wait, url=url, gateway=gateway, outbox=outbox)
+    toml = TOML.format(
+        data=folder, wait=wait, url=url, gateway=gateway, outbox=outbox, urp=urp
+    )
     toml += sections
     named = {"city": city_plugin(outside)}
     named |= {f"plugin{n}": plugin for n, plugin in enumerate(plugins)}

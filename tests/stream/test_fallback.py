@@ -1,0 +1,257 @@
+"""A service's next connector gets what the one before could not deliver."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from small_city import City, Outside, small_city
+
+from gateway import failpoints
+from gateway.errors import AttachmentError, DeliveryError, StoreUnavailable
+from gateway.model import Expectation, Receipt, ReceiptStatus
+from gateway.store import schema
+
+NEVER = DeliveryError("refused", "no", retryable=False)
+DOWN = DeliveryError("down", "no", retryable=True)
+LOST = DeliveryError("lost", "reply", retryable=True, unknown=True)
+
+
+def both(main: str = "office", minutes: float = 60) -> str:
+    """Configure an office with a main connector and a spare one."""
+    connectors = f'[{{ type = "{main}" }}, {{ type = "spare" }}]'
+    return f"connectors = {connectors}\nfallback_after_minutes = {minutes}"
+
+
+AT_ONCE = 0.002
+"""A tenth of a second, in minutes."""
+
+
+async def passed_on(city: City) -> list[tuple[str, bool]]:
+    """Return what is on the record about what was passed on: code, maybe twice."""
+    rows = await city.rows(schema.event)
+    found = [r.data for r in rows if r.action == "delivery.passed_on"]
+    datas = [json.loads(each) for each in found]
+    return [(each["code"], each["maybe_twice"]) for each in datas]
+
+
+async def dead(city: City) -> list[str]:
+    """Return the codes of the dead letters."""
+    return [row.code for row in await city.rows(schema.dead_letter)]
+
+
+async def test_what_the_main_connector_refuses_goes_to_the_next(tmp_path, url):
+    """Refused for good: the spare one has it, once, and nobody gets a dead letter."""
+    outside = Outside(office_faults=[NEVER])
+    async with small_city(tmp_path, url=url, outside=outside, urp=both()) as city:
+        await city.say(text="una buca")
+        await city.settle()
+        await city.say(text="e un lampione")
+        await city.settle()
+
+        assert ["una buca"] == [h.message.text for h in outside.spares]
+        assert [False] == [h.maybe_sent for h in outside.spares]
+        assert ["e un lampione"] == [h.message.text for h in outside.handovers]
+        assert [("refused", False)] == await passed_on(city)
+        assert [] == await dead(city)
+        states = {d.target: d.state for d in await city.rows(schema.delivery)}
+        assert "sent" == states["service:urp/1"]
+
+
+async def test_what_stays_broken_goes_to_the_next_in_time(tmp_path, url):
+    """After the configured time, though another attempt might have helped."""
+    outside = Outside(office_faults=[DOWN] * 99)
+    urp = both(minutes=AT_ONCE)
+    async with small_city(tmp_path, url=url, outside=outside, urp=urp) as city:
+        await city.say(text="una buca")
+        await city.until(lambda: bool(outside.spares))
+        await city.settle()
+
+        assert [("down", False)] == await passed_on(city)
+        assert [] == outside.handovers
+
+
+async def test_what_waits_for_a_target_that_is_left_alone_goes_on(tmp_path, url):
+    """Many wait while the breaker is open: all are passed on, without an attempt."""
+    outside = Outside(office_faults=[DOWN] * 99)
+    urp = both(minutes=AT_ONCE * 3)
+    keys = "breaker_failures = 1\nbreaker_seconds = 600"
+    async with small_city(
+        tmp_path, url=url, outside=outside, urp=urp, outbox=keys
+    ) as city:
+        for number in range(20):
+            await city.say(sender=f"anna{number}", text=f"buca {number}")
+        await city.until(lambda: len(outside.spares) == 20)
+        await city.settle()
+
+        codes = {code for code, _ in await passed_on(city)}
+        assert {"target_down"} <= codes <= {"target_down", "down"}
+        assert 20 == len({h.message.text for h in outside.spares})
+        assert len(outside.office_faults) > 85
+
+
+async def test_target_that_is_back_in_time_keeps_what_waited(tmp_path):
+    """What waited behind an open breaker goes the main way as soon as that is open."""
+    outside = Outside(office_faults=[DOWN])
+    keys = "breaker_failures = 1\nbreaker_seconds = 0.2"
+    async with small_city(tmp_path, outside=outside, urp=both(), outbox=keys) as city:
+        for number in range(5):
+            await city.say(sender=f"anna{number}", text=f"buca {number}")
+        await city.until(lambda: len(outside.handovers) == 5)
+        await city.settle()
+
+        assert [] == outside.spares
+
+
+@pytest.mark.parametrize(
+    ("main", "known", "expected"),
+    [
+        ("blind", [], ("lost", True)),
+        ("keyed", [], ("lost", True)),
+        ("asked", [None, None, None] * 30, ("lost", True)),
+        ("asked", [DOWN] * 90, ("down", True)),
+    ],
+)
+async def test_what_may_have_arrived_is_said_to_be_perhaps_double(
+    main, known, expected, tmp_path
+):
+    """Nobody knows whether the main one has it: the record says so, and the spare."""
+    outside = Outside(office_faults=[LOST] * 99, known=known)
+    urp = both(main, minutes=AT_ONCE)
+    async with small_city(tmp_path, outside=outside, urp=urp) as city:
+        await city.say(text="una buca")
+        await city.until(lambda: bool(outside.spares))
+        await city.settle()
+
+        assert [expected] == await passed_on(city)
+        assert [True] == [h.maybe_sent for h in outside.spares]
+
+
+async def test_who_was_asked_and_has_nothing_leaves_no_doubt(tmp_path):
+    """Lost, then known not to be there, then refused: the spare's is the only one."""
+    outside = Outside(office_faults=[LOST, NEVER], known=[None])
+    async with small_city(tmp_path, outside=outside, urp=both("asked")) as city:
+        await city.say(text="una buca")
+        await city.until(lambda: bool(outside.spares))
+        await city.settle()
+
+        assert [("refused", False)] == await passed_on(city)
+        assert [False] == [h.maybe_sent for h in outside.spares]
+
+
+async def test_who_was_asked_and_has_it_keeps_it(tmp_path):
+    """The reply was lost, the delivery was not: nothing is passed on."""
+    receipt = Receipt(
+        status=ReceiptStatus.SENT, at=datetime.now(UTC), external_id="asked-1"
+    )
+    outside = Outside(office_faults=[LOST], known=[receipt])
+    async with small_city(tmp_path, outside=outside, urp=both("asked")) as city:
+        await city.say(text="una buca")
+        await city.settle()
+
+        assert [] == outside.spares
+        assert [] == await passed_on(city)
+
+
+async def test_dead_letter_only_after_the_last(tmp_path, url):
+    """Both refuse: now staff see it, once."""
+    outside = Outside(office_faults=[NEVER], spare_faults=[NEVER])
+    async with small_city(tmp_path, url=url, outside=outside, urp=both()) as city:
+        await city.say(text="una buca")
+        await city.settle()
+
+        assert ["refused"] == await dead(city)
+        (letter,) = await city.rows(schema.dead_letter)
+        assert "deliver:service:urp/1" == letter.queue
+
+
+async def test_failure_reported_later_goes_to_the_next(tmp_path, url):
+    """Taken first, then reported as failed (a bounce): the spare one gets it."""
+    async with small_city(tmp_path, url=url, urp=both()) as city:
+        await city.say(text="una buca")
+        await city.settle()
+        sent = f"<{city.outside.handovers[0].delivery_id}@office>"
+        await city.report("failed", sent, code="5.1.1")
+        await city.report("failed", sent, code="5.1.1")
+        await city.settle()
+
+        assert ["una buca"] == [h.message.text for h in city.outside.spares]
+        assert [("5.1.1", False)] == await passed_on(city)
+        assert [] == await dead(city)
+
+
+async def test_word_that_never_comes_lets_the_next_have_it(tmp_path, url):
+    """The other side promised a receipt and gave none: the spare one, in doubt."""
+    outside = Outside(office_expects=Expectation(within=timedelta(milliseconds=50)))
+    async with small_city(tmp_path, url=url, outside=outside, urp=both()) as city:
+        await city.say(text="una buca")
+        await city.until(lambda: bool(outside.spares))
+        await city.settle()
+
+        assert [("no_receipt", True)] == await passed_on(city)
+        assert [True] == [h.maybe_sent for h in outside.spares]
+        assert [] == await dead(city)
+
+
+@pytest.mark.parametrize("who", ["office", "spare"])
+async def test_answer_through_either_reaches_the_citizen(who, tmp_path, url):
+    """Whoever of the office answers the spare's delivery, the citizen reads it."""
+    outside = Outside(office_faults=[NEVER])
+    async with small_city(tmp_path, url=url, outside=outside, urp=both()) as city:
+        await city.say(text="una buca")
+        await city.settle()
+        reference = f"<{outside.spares[0].delivery_id}@spare>"
+        await city.say(sender=f"urp@{who}", text="fatto", references=[reference])
+        await city.settle()
+
+        assert [True, False] == ["fatto" in n.text for n in outside.notices[::-1]]
+
+
+async def test_files_that_come_later_follow_the_delivery_that_went(tmp_path):
+    """One follow-up, by the way that the report went; the main one gets none."""
+    later = AttachmentError("busy", "later", retryable=True, retry_after=0.3)
+    outside = Outside(office_faults=[NEVER], files={"a": [later, b"abc"]})
+    async with small_city(tmp_path, outside=outside, urp=both(), wait=0) as city:
+        await city.say(text="una buca", files=["a"])
+        await city.until(lambda: len(outside.spares) == 2)
+        await city.settle()
+
+        kinds = [(h.follow_up, len(h.enclosures)) for h in outside.spares]
+        assert [(False, 0), (True, 1)] == kinds
+        assert [] == outside.handovers
+
+
+@pytest.mark.parametrize("point", ["store.before_commit", "store.after_commit"])
+async def test_fault_between_the_two_loses_and_doubles_nothing(point, tmp_path, url):
+    """The record fails as the delivery is passed on: one way or the other has it."""
+
+    class Struck:
+        times = 0
+
+        def __call__(self, name: str) -> None:
+            self.times += 1
+            if self.times == 1:
+                raise StoreUnavailable(name)
+
+    struck = Struck()
+
+    def arm(name: str) -> None:
+        failpoints.arm(point, struck)
+
+    outside = Outside(office_faults=[NEVER, NEVER])
+    failpoints.arm("courier.before_pass_on", arm)
+    keys = "lease_seconds = 1"
+    try:
+        async with small_city(
+            tmp_path, url=url, outside=outside, urp=both(), outbox=keys
+        ) as city:
+            await city.say(text="una buca")
+            await city.until(lambda: bool(outside.spares))
+            await city.settle()
+
+            assert struck.times
+            assert 1 == len(outside.spares) + len(outside.handovers)
+            assert [] == await dead(city)
+    finally:
+        failpoints.disarm()
