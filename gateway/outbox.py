@@ -452,6 +452,8 @@ def record_again(connection: Connection, again: Sequence[Again]) -> list[None]:
     for each in again:
         rates.hold(connection, each.held, each.due_at)
     _event(connection, "delivery.retry", [each.parcel for each in again])
+    named = {e.external_id: e.parcel.id for e in again if e.external_id}
+    receipts.apply_early(connection, named)
     return [None] * len(again)
 
 

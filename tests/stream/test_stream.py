@@ -330,6 +330,20 @@ async def test_word_on_one_recipient_ends_nothing_for_the_others(tmp_path, url, 
         assert (["5.1.1"] if status == "failed" else []) == letters
 
 
+async def test_word_on_one_recipient_may_come_before_our_own_record(tmp_path, url):
+    """It is kept, and shown once we know which delivery it is about."""
+    named = "<ours@office>"
+    later = DeliveryError("part", "b 450", retryable=True, external_id=named)
+    outside = Outside(office_faults=[later])
+    async with small_city(tmp_path, url=url, outside=outside) as city:
+        await city.report("failed", named, code="5.1.1")
+        await city.settle()
+        await city.say(text="altro")
+        await city.settle()
+
+        assert ["5.1.1"] == [d.code for d in await city.rows(schema.dead_letter)]
+
+
 async def test_unreachable_target_is_retried_until_it_answers(tmp_path):
     """Temporary failures are tried again; the citizen gets one notice."""
     busy = DeliveryError("busy", "no", retryable=True)
