@@ -31,9 +31,10 @@ def file(
     originals = threads.find(
         connection, {(o.message.channel, o.message.amends) for o, _ in said}
     )
-    found = cases.load(
+    rows = cases.current(
         connection, {o.case_id for o in originals.values() if o.case_id is not None}
     )
+    found = {each: cases.from_row(row) for each, row in rows.items()}
     return {
         outcome.message.id: filed
         for outcome, conversation_id in said

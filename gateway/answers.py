@@ -12,6 +12,7 @@ from gateway import (
     audit,
     blocks,
     cases,
+    closing,
     errands,
     instructions,
     jobs,
@@ -68,13 +69,46 @@ def record(
     """
     jobs.finish(connection, [answer.claim for answer in answers])
     answers = _refuse(connection, answers)
-    known = cases.load(connection, {str(each.referred.case_id) for each in answers})
+    by_now = _by_now(connection, answers)
     answers = [
-        _checked(each, known.get(str(each.referred.case_id)), city) for each in answers
+        _checked(replace(each, referred=referred), case, city)
+        for each, (referred, case) in zip(answers, by_now, strict=True)
     ]
     queues = [_record(connection, answer, city) for answer in answers]
     fetches = errands.enqueue(connection, [answer.message for answer in answers])
     return [each | fetches for each in queues]
+
+
+def _by_now(
+    connection: Connection, answers: Sequence[Answer]
+) -> list[tuple[Referred, Case | None]]:
+    """Return what each answer refers to as it stands now: it was looked up before.
+
+    Meanwhile staff may have split or merged the case.
+    """
+    handed = {a.referred.delivery_id for a in answers if a.referred.delivery_id}
+    table = schema.delivery
+    found = (
+        connection.execute(
+            select(table.c.id, table.c.case_id).where(table.c.id.in_(handed))
+        )
+        if handed
+        else ()
+    )
+    moved = {row.id: row.case_id for row in found}
+    ids = [moved.get(a.referred.delivery_id, a.referred.case_id) for a in answers]
+    rows = cases.current(connection, {each for each in ids if each is not None})
+    return [
+        (_standing(answer.referred, row), None if row is None else cases.from_row(row))
+        for answer, each in zip(answers, ids, strict=True)
+        for row in [rows.get(str(each))]
+    ]
+
+
+def _standing(referred: Referred, row: Any) -> Referred:
+    if row is None:
+        return referred
+    return replace(referred, case_id=row.id, conversation_id=row.conversation_id)
 
 
 def _refuse(connection: Connection, answers: Sequence[Answer]) -> list[Answer]:
@@ -183,7 +217,10 @@ def carry_out(
         answer = replace(message, text=said.rest)
         text = _say(matter, texts.CLOSED) if closes else ""
         silent = not (text or answer.text or answer.attachments)
-        return set() if silent else _tell(connection, answer, matter, then=text)
+        queues = set() if silent else _tell(connection, answer, matter, then=text)
+        if closes:
+            queues |= closing.follow(connection, matter.case.id, city)
+        return queues
     return _hand_on(connection, message, said, matter, by=by)
 
 

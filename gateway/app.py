@@ -529,6 +529,7 @@ def city_of(settings: Settings, host: PluginHost) -> City:
             sure=gateway.new_topic_confidence,
         ),
         acknowledge=gateway.acknowledge,
+        ask_satisfaction=gateway.ask_satisfaction,
         wait_for_attachments=timedelta(seconds=settings.attachments.wait_seconds),
         manners={key: types[c.type].manners for key, c in settings.channels.items()},
     )

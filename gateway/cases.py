@@ -133,8 +133,9 @@ def assign_cases(
     A message joins the case of the message that it answers, also one that was closed
     lately; else the open case of its conversation; else it opens one.
     """
-    named = _answered(connection, matters)
-    rest = [m for m in matters if not _still(named.get(m.case_id), m, joining)]
+    ids = {matter.case_id for matter in matters if matter.case_id is not None}
+    named = current(connection, ids)
+    rest = [m for m in matters if not _still(named.get(m.case_id or ""), m, joining)]
     latest = _open_cases(connection, rest, joining) if rest else {}
     plan, begun = _plan(matters, named, latest, joining)
     opened = _open(connection, begun, numbering)
@@ -152,7 +153,7 @@ def assign_cases(
 
 def _plan(
     matters: Sequence[Matter],
-    named: Mapping[str | None, Any],
+    named: Mapping[str, Any],
     latest: dict[str, Any],
     joining: Joining,
 ) -> tuple[list[Case | int], list[Matter]]:
@@ -161,7 +162,7 @@ def _plan(
     begun: list[Matter] = []
     current: dict[str, int] = {}
     for matter in matters:
-        row, conversation = named.get(matter.case_id), matter.conversation_id
+        row, conversation = named.get(matter.case_id or ""), matter.conversation_id
         if _still(row, matter, joining):
             plan.append(from_row(row))
             continue
@@ -227,15 +228,12 @@ def _reopen(connection: Connection, plan: Sequence[Case | int]) -> set[str]:
     return states.change(connection, states.REOPENED, closed)
 
 
-def _answered(
-    connection: Connection, matters: Sequence[Matter]
-) -> dict[str | None, Any]:
-    """Return the rows of the cases that matters answer to, or where those went on.
+def current(connection: Connection, ids: Collection[str]) -> dict[str, Any]:
+    """Return the rows of cases by their ids, or of those in which they went on.
 
     Locked, as the open ones below: who merges or closes a case waits for us, or we see
     what they did.
     """
-    ids = {matter.case_id for matter in matters if matter.case_id is not None}
     if not ids:
         return {}
     rows = _locked(connection, ids)
@@ -303,6 +301,12 @@ def _open(
     return opened
 
 
+def open_one(connection: Connection, matter: Matter, numbering: Numbering) -> Case:
+    """Open a case of its own for a matter, whatever else is open."""
+    (case,) = _open(connection, [matter], numbering)
+    return case
+
+
 def _row(case: Case, conversation_id: str) -> dict[str, Any]:
     return {
         "id": case.id,
@@ -354,10 +358,15 @@ def from_row(row: Any) -> Case:
     )
 
 
-def load(connection: Connection, case_ids: Collection[str]) -> dict[str, Case]:
-    """Return cases by their ids."""
-    if not case_ids:
-        return {}
+def by_number(connection: Connection, numbers: Collection[str]) -> dict[str, Any]:
+    """Return the rows of cases by their numbers, or of those in which they went on."""
     table = schema.cases
-    rows = connection.execute(select(table).where(table.c.id.in_(case_ids)))
-    return {row.id: from_row(row) for row in rows}
+    rows = connection.execute(select(table).where(table.c.number.in_(numbers))).all()
+    further = {row.merged_into for row in rows if row.merged_into is not None}
+    gone_on = (
+        connection.execute(select(table).where(table.c.id.in_(further)))
+        if further
+        else ()
+    )
+    others = {row.id: row for row in gone_on}
+    return {row.number: others.get(row.merged_into, row) for row in rows}

@@ -21,6 +21,7 @@ class City:
     joining: Joining
     acknowledge: bool
     wait_for_attachments: timedelta
+    ask_satisfaction: bool = False
     manners: Mapping[ChannelId, Manners] = field(default_factory=dict)
 
     def manners_of(self, channel: str) -> Manners:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, or_, select, true, update
 
 from gateway import errands, jobs, messages, outbox
 from gateway.jobs import NewJob
@@ -27,15 +27,22 @@ from gateway.targets import is_for, of_service, queue_of
 class Turn:
     """From which service to which, and in which case, the hand-overs of one go on.
 
-    ``mark`` tells this turn from others of the same messages: they may come back.
-    Attachments still to come are waited for with ``patience``.
+    They go on in the case ``into``, if that is another. ``mark`` tells this turn from
+    others of the same messages: they may come back. Attachments still to come are
+    waited for with ``patience``.
     """
 
     case_id: str
+    into: str = ""
     before: ServiceId
     after: ServiceId
     mark: str
     patience: timedelta
+
+    @property
+    def lane(self) -> str:
+        """Return the case in which they go on."""
+        return self.into or self.case_id
 
 
 def turn(
@@ -43,29 +50,28 @@ def turn(
     turned: Turn,
     *,
     besides: Sequence[str] = (),
-    without: Collection[str] = (),
+    only: Sequence[str] = (),
 ) -> set[str]:
     """Give all that the citizen has said to ``after``; return queues with new work.
 
-    What has not left for ``before`` yet never does. The messages ``besides`` go along,
-    those ``without`` don't.
+    What has not left for ``before`` yet never does; what has is handed over again, if
+    ``after`` is another, or gets ``only`` these messages as a case of its own. The
+    messages ``besides`` go along.
     """
-    said = messages.load(
-        connection, [*of_citizen(connection, turned.case_id), *besides]
-    )
+    ids = [*(only or of_citizen(connection, turned.case_id)), *besides]
     said = {
         each: message
-        for each, message in said.items()
-        if message.amendment is not Amendment.REACTION and each not in without
+        for each, message in messages.load(connection, ids).items()
+        if message.amendment is not Amendment.REACTION
     }
     due = {e: errands.due(connection, said[e], turned.patience) for e in sorted(said)}
-    idle = _take(connection, turned)
-    forwarded = [
-        _forward(turned, each, due[each]) for each in due if each not in idle.values()
-    ]
-    return outbox.enqueue(connection, forwarded) | _redirect(
-        connection, turned, idle, due
-    )
+    idle = _take(connection, turned, only)
+    again = bool(only) or turned.after != turned.before
+    left = [each for each in due if again and each not in idle.values()]
+    queues = outbox.enqueue(connection, [_forward(turned, e, due[e]) for e in left])
+    if only:
+        _rename(connection, turned, idle)
+    return queues | _redirect(connection, turned, idle, due)
 
 
 def _forward(turned: Turn, message_id: str, due_at: datetime | None) -> NewDelivery:
@@ -74,19 +80,20 @@ def _forward(turned: Turn, message_id: str, due_at: datetime | None) -> NewDeliv
         target=of_service(turned.after),
         purpose=f"{FORWARDED}{turned.mark}",
         recipient=turned.after,
-        lane=turned.case_id,
-        case_id=turned.case_id,
+        lane=turned.lane,
+        case_id=turned.lane,
         source_id=message_id,
         due_at=due_at,
     )
 
 
-def _take(connection: Connection, turned: Turn) -> dict[str, str]:
+def _take(connection: Connection, turned: Turn, only: Sequence[str]) -> dict[str, str]:
     """Take back the deliveries that have not left yet: their ids → messages."""
     table = schema.delivery
     rows = connection.execute(
         select(table.c.id, table.c.message_id).where(
             table.c.case_id == turned.case_id,
+            table.c.message_id.in_(only) if only else true(),
             is_for(table.c.target, turned.before),
             table.c.state == DeliveryState.PENDING.value,
             or_(
@@ -97,6 +104,16 @@ def _take(connection: Connection, turned: Turn) -> dict[str, str]:
     ).all()
     taken = jobs.take_idle(connection, [row.id for row in rows]) if rows else set()
     return {row.id: row.message_id for row in rows if row.id in taken}
+
+
+def _rename(connection: Connection, turned: Turn, idle: Mapping[str, str]) -> None:
+    """Let nothing be an addition to a case that the service does not know."""
+    table = schema.delivery
+    connection.execute(
+        update(table)
+        .where(table.c.id.in_(idle), table.c.purpose == outbox.ADDITION)
+        .values(purpose=f"{FORWARDED}{turned.mark}")
+    )
 
 
 def _redirect(
@@ -112,13 +129,13 @@ def _redirect(
     connection.execute(
         update(table)
         .where(table.c.id.in_(idle))
-        .values(target=target, recipient=turned.after)
+        .values(target=target, recipient=turned.after, case_id=turned.lane)
     )
     queue = queue_of(target)
     new = [
         NewJob(
             queue=queue,
-            lane=turned.case_id,
+            lane=turned.lane,
             subject=delivery_id,
             due_at=due.get(message_id),
         )

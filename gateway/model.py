@@ -482,7 +482,8 @@ class Manners:
     ``locations`` a point on the map can be one. ``menus``: one can choose from a menu.
     ``mirrors_blocks``: its provider has a list of blocked people, too. With
     ``daily_notice`` a citizen gets one automatic notice in 24 hours at most, so that
-    two machines that write to each other fall silent.
+    two machines that write to each other fall silent. ``window``: for so long after the
+    citizen's last message anything may be said, and then templates only.
     """
 
     split: Callable[[str], Sequence[str]] = lambda text: (text,)
@@ -491,6 +492,7 @@ class Manners:
     menus: bool = False
     mirrors_blocks: bool = False
     daily_notice: bool = False
+    window: timedelta | None = None
 
 
 class Semantics(Enum):

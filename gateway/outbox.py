@@ -566,13 +566,12 @@ class Referred:
     case_id: str | None
     conversation_id: str | None
     proven: bool
+    delivery_id: str | None = None
 
 
 def find_numbered(connection: Connection, numbers: Sequence[str]) -> Referred | None:
     """Return the first known case of ``numbers``, as its service would answer it."""
-    table = schema.cases
-    rows = connection.execute(select(table).where(table.c.number.in_(numbers))).all()
-    known = {row.number: row for row in rows}
+    known = cases.by_number(connection, numbers)
     for number in numbers:
         if number in known:
             row = known[number]
@@ -633,6 +632,7 @@ def find_referred(connection: Connection, references: Sequence[str]) -> Referred
                 case_id=row.case_id,
                 conversation_id=row.conversation_id,
                 proven=True,
+                delivery_id=row.id,
             )
     return None
 

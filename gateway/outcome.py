@@ -36,12 +36,14 @@ class Outcome:
 class Reply:
     """What the gateway itself answers to a message; "" if it keeps silent.
 
-    ``case_id`` is the case that an answer to it joins; ``events`` go on the record.
+    The message belongs to ``case``, though its service does not get it; ``case_id`` is
+    the case that an answer to ours joins. ``events`` go on the record.
     """
 
     text: str
     purpose: str
     menu: Menu | None = None
+    case: Case | None = None
     case_id: str | None = None
     events: tuple[Event, ...] = ()
 

@@ -29,7 +29,7 @@ def by_name(connection: Connection, name: str) -> str:
     for statement in statements:
         found = connection.execute(statement).scalar_one_or_none()
         if found is not None:
-            return _by_now(connection, found)
+            return now_known_as(connection, found)
     # Not repeated: it may be a number, and this may be logged.
     text = "no contact has that id or address, nor wrote such a message"
     raise NotFound(text)
@@ -51,7 +51,7 @@ def by_case(connection: Connection, number: str) -> str:
     if found is None:
         text = f"no case {number}"
         raise NotFound(text)
-    return _by_now(connection, found)
+    return now_known_as(connection, found)
 
 
 def _writer(message_id: str) -> Select[Any]:
@@ -64,7 +64,7 @@ def _writer(message_id: str) -> Select[Any]:
     )
 
 
-def _by_now(connection: Connection, contact_id: str) -> str:
+def now_known_as(connection: Connection, contact_id: str) -> str:
     """Return who a contact has become: old conversations keep their own.
 
     Only the audit trail knows. It is looked through, for contacts without addresses.
@@ -83,7 +83,7 @@ def _by_now(connection: Connection, contact_id: str) -> str:
     )
     for move in moves:
         if contact_id in orjson.loads(move.data)["merged"]:
-            return _by_now(connection, move.subject)
+            return now_known_as(connection, move.subject)
     return contact_id
 
 

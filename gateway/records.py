@@ -441,6 +441,8 @@ def _concerns_service(filed: Filed) -> bool:
     """Tell whether the service gets to read it: no reactions, no choices for us."""
     message = filed.outcome.message
     chosen = filed.settled and filed.outcome.assignment.chosen
+    if filed.reply is not None:
+        return False
     return not chosen and message.amendment is not Amendment.REACTION
 
 

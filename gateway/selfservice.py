@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, update
 
-from gateway import notices, standing, texts, wishes
+from gateway import cases, notices, ratings, standing, texts, wishes
 from gateway.city import City
 from gateway.model import Event, Menu, Option
 from gateway.outcome import Filed, Outcome, Reply
@@ -48,19 +48,54 @@ def serve(
     filed: dict[str, Filed] = {}
     for each in heard:
         message = each.outcome.message
-        asked = wishes.read(message) if message.amendment is None else None
-        if asked is None:
+        if message.amendment is not None:
             continue
-        reply = _ANSWERS[asked.wish](_Desk(connection, city, each, asked))
+        asked = wishes.read(message)
+        reply = (
+            _rated(connection, each, city)
+            if asked is None
+            else _ANSWERS[asked.wish](_Desk(connection, city, each, asked))
+        )
         if reply is not None:
             filed[message.id] = Filed(
                 outcome=each.outcome,
                 conversation_id=each.conversation_id,
-                case=None,
+                case=reply.case,
                 new=False,
                 reply=reply,
             )
     return filed
+
+
+def _rated(connection: Connection, heard: Heard, city: City) -> Reply | None:
+    """Keep how content a citizen is, and thank once; what more they say is kept.
+
+    No office gets it, and the case stays closed: it was no new question.
+    """
+    message = heard.outcome.message
+    rating = ratings.read(message)
+    if rating is None or message.authentic is False:
+        return None
+    row = ratings.find(connection, rating, message, heard.conversation_id)
+    if row is None:
+        return None
+    ratings.keep(connection, row.id, rating)
+    thanks = texts.RATED_REMARK if rating.remark else texts.RATED
+    event = Event(
+        action="case.rated",
+        subject=row.id,
+        actor="citizen",
+        data={"message": message.id, "rating": rating.value},
+    )
+    return Reply(
+        text=""
+        if row.rating is not None
+        else city.texts.say(thanks, number=row.number),
+        purpose=notices.NOTICE,
+        case=cases.from_row(row),
+        case_id=row.id,
+        events=(event,),
+    )
 
 
 def begins_anew(outcome: Outcome) -> bool:

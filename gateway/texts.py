@@ -45,6 +45,22 @@ STATUS_ASSIGNED = "with the office"
 STATUS_ANSWERED = "answered"
 STATUS_CLOSED = "closed"
 STATUS_REOPENED = "open again"
+OPEN_AGAIN = "Your report {number} is open again."
+MERGED = "Your report {old} goes on as part of {number}."
+SPLIT = "A part of your report {old} has a number of its own now: {number}."
+RATE = "How content are you with how we dealt with {number}?"
+RATE_BY_NUMBER = (
+    "How content are you with how we dealt with {number}? If you like, answer with a"
+    " number from 1 (not at all) to 5 (very)."
+)
+RATING_LABEL = "Choose"
+RATING_BEST = "5: very"
+RATING_WORST = "1: not at all"
+RATED = "Thank you for telling us."
+RATED_REMARK = (
+    "Thank you for telling us. We keep your words with {number}; no office answers"
+    " them: for anything else, please write a new message."
+)
 POSITION = "Position: {latitude}, {longitude} {place}"
 LOST_ATTACHMENT = "attachment {name} could not be fetched"
 PENDING_ATTACHMENT = "attachment {name} has not arrived yet"

@@ -21,7 +21,9 @@ from gateway.cli.output import (
 from gateway.model import CaseStatus
 from gateway.store import schema
 
-app = typer.Typer(no_args_is_help=True, help="Cases: list, show, receipts.")
+app = typer.Typer(
+    no_args_is_help=True, help="Cases: list, show, move, close, merge, split, link …"
+)
 
 Number = Annotated[str, typer.Argument(help="Case number, e.g. URP-2026-000001.")]
 

@@ -12,6 +12,7 @@ from gateway import __version__
 from gateway.cli import (
     audit,
     campaigns,
+    case_changes,
     cases,
     configuration,
     contacts,
@@ -45,6 +46,8 @@ app.command(
 app.command()(messages.replay)
 app.command()(campaigns.campaign)
 app.add_typer(messages.app, name="messages")
+for change in case_changes.COMMANDS:
+    cases.app.command()(change)
 app.add_typer(cases.app, name="cases")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -152,6 +152,9 @@ class GatewaySection(Section):
     acknowledge: bool = True
     """Whether citizens get a notice with the case number."""
 
+    ask_satisfaction: bool = False
+    """Whether citizens are asked, once, how content they are when a case is closed."""
+
 
 class StoreSection(Section):
     """``[store]``: where everything is kept."""

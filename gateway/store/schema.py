@@ -235,6 +235,7 @@ cases = Table(
     Column("rating", Integer),
 )
 Index("ix_cases_conversation_id", cases.c.conversation_id, cases.c.last_message_at)
+Index("ix_cases_opened_at", cases.c.opened_at)
 for _column in (cases.c.merged_into, cases.c.duplicate_of):
     Index(
         f"ix_cases_{_column.name}",

@@ -25,6 +25,7 @@ def upgrade() -> None:
     op.add_column("cases", sa.Column[int]("asked_at", sa.BigInteger()))
     op.add_column("cases", sa.Column[int]("rating", sa.Integer()))
     op.add_column("conversation", sa.Column[int]("anew_at", sa.BigInteger()))
+    op.create_index("ix_cases_opened_at", "cases", ["opened_at"])
     for column in ("merged_into", "duplicate_of"):
         op.create_index(
             f"ix_cases_{column}",
@@ -42,6 +43,7 @@ def downgrade() -> None:
     )
     for column in ("duplicate_of", "merged_into"):
         op.drop_index(f"ix_cases_{column}", "cases")
+    op.drop_index("ix_cases_opened_at", "cases")
     op.drop_column("conversation", "anew_at")
     for column in ("rating", "asked_at", "duplicate_of", "merged_into", "closed_at"):
         op.drop_column("cases", column)

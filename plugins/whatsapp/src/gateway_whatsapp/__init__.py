@@ -14,6 +14,7 @@ from gateway.plugin import NoConfig, Plugin, hookimpl
 from gateway_whatsapp.channel import WhatsAppChannel
 from gateway_whatsapp.config import WhatsAppConfig
 from gateway_whatsapp.formatting import split_text
+from gateway_whatsapp.render import WINDOW
 from gateway_whatsapp.siblings import Numbers
 
 __all__ = ["WhatsAppChannel", "WhatsAppConfig", "WhatsAppPlugin"]
@@ -40,6 +41,7 @@ class WhatsAppPlugin(Plugin[NoConfig]):
                     locations=True,
                     menus=True,
                     mirrors_blocks=True,
+                    window=WINDOW,
                 ),
             )
         ]
