@@ -122,27 +122,30 @@ def _redirect(
     idle: Mapping[str, str],
     due: Mapping[str, datetime | None],
 ) -> set[str]:
-    """Let deliveries go on to the other service."""
+    """Let deliveries go on to the other service, or to the same for another case."""
     if not idle:
         return set()
-    table, target = schema.delivery, of_service(turned.after)
-    connection.execute(
+    table = schema.delivery
+    # Of the same service each stays with the connector whose turn it is.
+    same = turned.before == turned.after
+    target = table.c.target if same else of_service(turned.after)
+    rows = connection.execute(
         update(table)
         .where(table.c.id.in_(idle))
         .values(target=target, recipient=turned.after, case_id=turned.lane)
-    )
-    queue = queue_of(target)
+        .returning(table.c.id, table.c.target)
+    ).all()
     new = [
         NewJob(
-            queue=queue,
+            queue=queue_of(row.target),
             lane=turned.lane,
-            subject=delivery_id,
-            due_at=due.get(message_id),
+            subject=row.id,
+            due_at=due.get(idle[row.id]),
         )
-        for delivery_id, message_id in sorted(idle.items())
+        for row in sorted(rows, key=lambda row: str(row.id))
     ]
     jobs.enqueue(connection, new)
-    return {queue}
+    return {each.queue for each in new}
 
 
 def of_citizen(connection: Connection, case_id: str) -> list[str]:

@@ -588,14 +588,13 @@ def find_handed(
     connection: Connection, service: ServiceId, number: str
 ) -> Referred | None:
     """Return the case of that number, if ``service`` has ever been handed it."""
-    table, delivery = schema.cases, schema.delivery
-    row = connection.execute(
-        select(table.c.id, table.c.conversation_id)
-        .join(delivery, delivery.c.case_id == table.c.id)
-        .where(table.c.number == number, is_for(delivery.c.target, service))
-        .limit(1)
-    ).first()
+    delivery, row = schema.delivery, cases.by_number(connection, [number]).get(number)
     if row is None:
+        return None
+    handed = select(delivery.c.id).where(
+        delivery.c.case_id == row.id, is_for(delivery.c.target, service)
+    )
+    if connection.execute(handed.limit(1)).first() is None:
         return None
     return Referred(
         target=of_service(service),
