@@ -74,9 +74,11 @@ def _block(connection: Connection) -> None:
 
 
 async def test_every_row_is_reached_by_an_index(tmp_path, url, statements):
-    """Texts, a repetition, files, a retry, an answer, a block: no table is scanned."""
+    """Texts, files, a retry, answers, a fallback, a block: no table is scanned."""
     outside = Outside(rates=[Rate(per_second=1000, burst=9, each_recipient=True)])
-    async with small_city(tmp_path, url=url, outside=outside) as city:
+    outside.office_faults = [DeliveryError("refused", "no", retryable=False)]
+    urp = 'connectors = [{ type = "office" }, { type = "spare" }]'
+    async with small_city(tmp_path, url=url, outside=outside, urp=urp) as city:
         city.outside.files = {"f": [b"a file"]}
         city.outside.faults = [DeliveryError("busy", "no", retryable=True)]
         await city.say(text="una buca", files=["f"])
@@ -89,6 +91,8 @@ async def test_every_row_is_reached_by_an_index(tmp_path, url, statements):
         sent = city.outside.notices[0].delivery_id
         await city.report("delivered", of=f"sent-{sent}")
         handed = city.outside.handovers[0].delivery_id
+        number = city.outside.handovers[0].case.number
+        await city.say(sender="urp", scheme="service", subject=number, text="fatto")
         await city.say(
             channel="mail",
             sender="urp@office",

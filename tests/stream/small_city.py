@@ -151,7 +151,7 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                 id=MessageId(inbound.id),
                 channel=self.id,
                 external_id=inbound.external_id,
-                sender=Address("phone", said.text("from")),
+                sender=Address(said.text_or("scheme", "phone"), said.text("from")),
                 aliases=tuple(
                     Address("phone", a.as_text()) for a in said.items_or_none("aliases")
                 ),

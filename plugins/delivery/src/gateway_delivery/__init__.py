@@ -1,22 +1,69 @@
 """Delivery to services for municipal-gateway, and their answers.
 
-A folder that an office looks into (`MaildropConnector`).
+Out as a folder (`MaildropConnector`) or a signed CloudEvent (`WebhookConnector`); the
+answers in by `ServicesChannel`.
 """
 
 from __future__ import annotations
 
-from gateway.connector import ConnectorType
-from gateway.plugin import NoConfig, Plugin, hookimpl
-from gateway_delivery.config import MaildropConfig
-from gateway_delivery.maildrop import MaildropConnector
+from typing import Any
 
-__all__ = ["DeliveryPlugin", "MaildropConfig", "MaildropConnector"]
+from gateway.channel import ChannelType
+from gateway.connector import ConnectorType
+from gateway.model import ChannelId, ServiceId
+from gateway.plugin import Context, NoConfig, Plugin, hookimpl
+from gateway_delivery.channel import ServicesChannel
+from gateway_delivery.config import MaildropConfig, ServicesConfig, WebhookConfig
+from gateway_delivery.maildrop import MaildropConnector
+from gateway_delivery.systems import Systems
+from gateway_delivery.webhook import WebhookConnector
+
+__all__ = [
+    "DeliveryPlugin",
+    "MaildropConfig",
+    "MaildropConnector",
+    "ServicesChannel",
+    "ServicesConfig",
+    "WebhookConfig",
+    "WebhookConnector",
+]
 
 
 class DeliveryPlugin(Plugin[NoConfig]):
-    """Offers the ways to services' systems."""
+    """Offers the ways to services' systems, and the one back."""
+
+    def __init__(self) -> None:
+        """Have no connector yet."""
+        self._systems = Systems()
+
+    @hookimpl
+    def register_channels(self) -> list[ChannelType]:
+        """Offer the channel by which services' systems answer."""
+        return [ChannelType("services", ServicesConfig, self._hear)]
 
     @hookimpl
     def register_connectors(self) -> list[ConnectorType]:
         """Offer the connectors."""
-        return [ConnectorType("maildrop", MaildropConfig, MaildropConnector)]
+        return [
+            ConnectorType("maildrop", MaildropConfig, self._drop),
+            ConnectorType("webhook", WebhookConfig, self._post),
+        ]
+
+    def _hear(
+        self, channel_id: ChannelId, config: ServicesConfig, context: Context[Any]
+    ) -> ServicesChannel:
+        return ServicesChannel(channel_id, config, context, self._systems)
+
+    def _drop(
+        self, service: ServiceId, config: MaildropConfig, context: Context[Any]
+    ) -> MaildropConnector:
+        connector = MaildropConnector(service, config, context)
+        self._systems.add(service, connector)
+        return connector
+
+    def _post(
+        self, service: ServiceId, config: WebhookConfig, context: Context[Any]
+    ) -> WebhookConnector:
+        connector = WebhookConnector(service, config, context)
+        self._systems.add(service, connector)
+        return connector

@@ -8,11 +8,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, FilePath, SecretStr
 
 from gateway.plugin import Section
+from gateway_delivery.calling import is_safe
+from gateway_delivery.signature import key_of
 
 _Seconds = Annotated[float, Field(gt=0, le=24 * 3600)]
+_Timeout = Annotated[float, Field(gt=0, le=600)]
+
+
+def _url(url: str) -> str:
+    if not is_safe(url):
+        raise ValueError("an address with https://, without user and password")
+    return url
+
+
+def _signing(secret: SecretStr) -> SecretStr:
+    key_of(secret.get_secret_value())
+    return secret
+
+
+Url = Annotated[str, AfterValidator(_url)]
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing)]
 
 
 class MaildropConfig(Section):
@@ -22,11 +40,30 @@ class MaildropConfig(Section):
     """Folder where the office finds its messages; it must exist."""
 
     answers: bool = False
-    """Whether the office may answer by files in the folder ``answers`` there."""
+    """Whether who can write into its folder ``answers`` may answer for the office."""
+
+
+class WebhookConfig(Section):
+    """``{ type = "webhook", url = "https://…", secrets = [{ env = "…" }] }``."""
+
+    url: Url
+    """Where events are posted; http:// on this machine only."""
+
+    secrets: Annotated[list[SigningSecret], Field(min_length=1, max_length=2)]
+    """Secret of Standard Webhooks, ``whsec_…``; two while one replaces the other."""
+
+    timeout: _Timeout = 20
+    """Seconds to wait for an answer."""
+
+    cafile: FilePath | None = None
+    """Certificates of the city's own authority, if the public ones don't do."""
+
+    source: Annotated[str, Field(min_length=1, pattern=r"^\S+$")] = "/municipal-gateway"
+    """The events' ``source``: a URI reference that names this gateway."""
 
 
 class ServicesConfig(Section):
     """``[channels.<id>] type = "services"``: services' systems answer here."""
 
     poll_seconds: _Seconds = 60
-    """How often folders with answers are looked into."""
+    """How often systems that don't post their answers are asked for them."""

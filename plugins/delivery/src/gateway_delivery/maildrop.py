@@ -12,6 +12,7 @@ from gateway.connector import Connector
 from gateway.errors import DeliveryError
 from gateway.model import (
     Address,
+    ChannelId,
     DeliveryId,
     Handover,
     Health,
@@ -22,7 +23,7 @@ from gateway.model import (
     ServiceId,
 )
 from gateway.plugin import Context
-from gateway_delivery import folder
+from gateway_delivery import answer_files, folder
 from gateway_delivery.answers import said_by
 from gateway_delivery.config import MaildropConfig
 from gateway_delivery.handover import as_data
@@ -91,6 +92,18 @@ class MaildropConnector(Connector[MaildropConfig]):
     def may_answer(self, sender: Address) -> bool:
         """Tell whether ``sender`` is the service's own system."""
         return sender == said_by(self.service)
+
+    async def fetch_answers(self, channel: ChannelId, context: Context[Any]) -> None:
+        """Take the office's answers from the folder ``answers``."""
+        if not self.config.answers:
+            return
+        try:
+            await answer_files.take(
+                self.config.path / "answers", self.service, channel, context
+            )
+        except OSError as error:
+            context.log.warning("answers_unreadable", service=self.service)
+            context.log.debug("answers_unreadable", error=_why(error))
 
     async def check(self) -> Health:
         """Write and remove a hidden file; forget marks of long ago."""
