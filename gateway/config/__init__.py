@@ -1,5 +1,6 @@
 """TOML → typed sections, all problems at once, JSON Schema out."""
 
+from gateway.config.base import Section
 from gateway.config.document import Document
 from gateway.config.json_schema import schema
 from gateway.config.loading import Kinds, enabled_plugins, load
@@ -8,7 +9,7 @@ from gateway.config.references import (
     ServiceReference,
     channel_of_type,
 )
-from gateway.config.section import UNIQUE, NoConfig, Section, Settings, plugin_name
+from gateway.config.section import UNIQUE, NoConfig, Settings, plugin_name
 
 __all__ = [
     "UNIQUE",

@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 from pydantic import Field, WithJsonSchema, create_model
 
+from gateway.config.base import Section
 from gateway.config.form import is_secret
 from gateway.config.loading import CORE, Kinds, ServiceTable
-from gateway.config.section import ID_PATTERN, MAY_BE_PLAIN, Section
+from gateway.config.section import ID_PATTERN, MAY_BE_PLAIN
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _SECRET_NAME = "a secret"  # noqa: S105 (no class of a plugin can have this name)

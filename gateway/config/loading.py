@@ -10,9 +10,16 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from gateway.config.base import Section
 from gateway.config.complaints import Complaint, nearest, show
 from gateway.config.document import Document, KeyPath, name_of
 from gateway.config.form import SECRET
+from gateway.config.hours import (
+    DeadlineKeys,
+    DeadlinesSection,
+    HoursSection,
+    ServiceHours,
+)
 from gateway.config.reader import Reader
 from gateway.config.section import (
     ID_PATTERN,
@@ -23,7 +30,6 @@ from gateway.config.section import (
     LogSection,
     OutboxSection,
     PipelineSection,
-    Section,
     Settings,
     StoreSection,
     WebSection,
@@ -41,6 +47,8 @@ CORE: Mapping[str, type[Section]] = {
     "pipeline": PipelineSection,
     "log": LogSection,
     "health": HealthSection,
+    "hours": HoursSection,
+    "deadlines": DeadlinesSection,
 }
 _TABLES = ("channels", "services", "plugins")
 _ID_ALLOWED = "an id of up to 40 of a-z, 0-9, - and _, the first of them a letter"
@@ -61,7 +69,7 @@ class Kinds:
     """What is wrong with ``gateway.plugins``: with it, not all types are known."""
 
 
-class ServiceTable(Section):
+class ServiceTable(DeadlineKeys):
     """A ``[services.<id>]`` whose connectors are not read yet."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -75,6 +83,9 @@ class ServiceTable(Section):
 
     fallback_after_minutes: Annotated[float, Field(gt=0, le=60 * 24 * 365)] = 60
     """After so long the next connector gets what one could not deliver."""
+
+    hours: ServiceHours = ServiceHours()
+    """When it is open, if not when the city's offices are."""
 
 
 def enabled_plugins(document: Document) -> list[str]:
@@ -113,6 +124,7 @@ def load(document: Document, kinds: Kinds) -> Settings:
         key: _service(reader, table, kinds, ("services", key))
         for key, table in tables.items()
     }
+    _check_deadlines(reader, parts["deadlines"], tables)
     reader.finish()
     store: StoreSection = parts["store"]
     data = (document.path.parent / store.data).resolve()
@@ -173,7 +185,31 @@ def _service(
     ]
     if table is None:
         return None
-    return table.model_dump(exclude={"connectors"}) | {"connectors": connectors}
+    kept = {key: getattr(table, key) for key in ServiceTable.model_fields}
+    return {**kept, "connectors": connectors}
+
+
+def _check_deadlines(
+    reader: Reader,
+    default: DeadlinesSection | None,
+    tables: Mapping[str, ServiceTable | None],
+) -> None:
+    """Complain of rules on deadlines that could never do what they say."""
+    if default is None:
+        return
+    rules: dict[KeyPath, DeadlineKeys] = {("deadlines",): default} | {
+        ("services", key): table for key, table in tables.items() if table is not None
+    }
+    for path, own in rules.items():
+        rule = own.over(default)
+        hours, before = rule.deadline_hours, rule.remind_before_hours
+        late = before is not None and (hours is None or before >= hours)
+        if late and path[-1] != "deadlines":
+            allowed = f"less than deadline_hours, {hours or 'which is not given'}"
+            reader.complain((*path, "remind_before_hours"), f"number {before}", allowed)
+        if own.escalate_to == path[-1]:
+            found = f"{own.escalate_to!r}, the service itself"
+            reader.complain((*path, "escalate_to"), found, "another service")
 
 
 def _plugins(reader: Reader, kinds: Kinds) -> dict[str, Any]:

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr, ValidationError
 
+from gateway.config.base import Section
 from gateway.config.complaints import Complaint, explain, unknown
 from gateway.config.document import Document, KeyPath, name_of
 from gateway.config.form import Form
 from gateway.config.references import ids_of
 from gateway.config.resolving import Resolver
 from gateway.config.secret_files import FileSecret, with_value
-from gateway.config.section import Section
 from gateway.errors import ConfigError, Problem
 
 SectionT = TypeVar("SectionT", bound=Section)

@@ -10,14 +10,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     SerializeAsAny,
     model_validator,
 )
 
+from gateway.config.base import Section
+from gateway.config.hours import (
+    DeadlineKeys,
+    DeadlinesSection,
+    HoursSection,
+    ServiceHours,
+)
 from gateway.config.references import ServiceReference
 from gateway.model import ChannelId, ServiceId
 
@@ -38,17 +43,6 @@ _Bytes = Annotated[int, Field(ge=1, le=1024 * _GIBIBYTE)]
 _Hours = Annotated[float, Field(gt=0, le=365 * 24)]
 _Seconds = Annotated[float, Field(gt=0, le=24 * 3600)]
 _Count = Annotated[int, Field(ge=1, le=1000)]
-
-
-class Section(BaseModel):
-    """Base of every configuration section: strict, and frozen once read."""
-
-    model_config = ConfigDict(
-        allow_inf_nan=False,
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-    )
 
 
 def unique_fields(kind: type[Section]) -> list[str]:
@@ -328,7 +322,7 @@ class ConnectorSettings(Section):
     """The type's own section."""
 
 
-class ServiceSettings(Section):
+class ServiceSettings(DeadlineKeys):
     """One ``[services.<id>]``."""
 
     name: str
@@ -339,6 +333,9 @@ class ServiceSettings(Section):
 
     fallback_after_minutes: float
     """After so long the next connector gets what one could not deliver."""
+
+    hours: ServiceHours = ServiceHours()
+    """When it is open, if not when the others are."""
 
 
 class Settings(Section):
@@ -353,6 +350,8 @@ class Settings(Section):
     pipeline: PipelineSection
     log: LogSection
     health: HealthSection
+    hours: HoursSection
+    deadlines: DeadlinesSection
     channels: dict[ChannelId, ChannelSettings]
     services: dict[ServiceId, ServiceSettings]
     plugins: dict[str, SerializeAsAny[Section]]

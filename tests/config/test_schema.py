@@ -50,6 +50,10 @@ ONLY_CHECK_SEES = {
     "validator-quotes-the-secret",
     "text-for-date",
     "links-in-clear",
+    "hours-of-no-day",
+    "hours-into-another",
+    "hours-elsewhere",
+    "hours-subdivision-unknown",
 }
 
 
@@ -61,6 +65,11 @@ def validator(kinds):
     return jsonschema.Draft202012Validator(made)
 
 
+def as_json(path: Path):
+    """Return a file's content; editors take a date of TOML for a text."""
+    return json.loads(json.dumps(tomllib.loads(path.read_text()), default=str))
+
+
 def name_of(path: Path) -> str:
     return path.stem[3:]
 
@@ -68,7 +77,7 @@ def name_of(path: Path) -> str:
 @pytest.mark.parametrize("path", RIGHT, ids=lambda path: path.stem)
 def test_right_config_fits(path: Path, validator):
     """An editor finds nothing wrong with what is right."""
-    assert [] == list(validator.iter_errors(tomllib.loads(path.read_text())))
+    assert [] == list(validator.iter_errors(as_json(path)))
 
 
 @pytest.mark.parametrize(
