@@ -22,6 +22,7 @@ from gateway import audit, awaited, blocks, delivering, inbox, outbox, targets
 from gateway.alarms import Alarms
 from gateway.attachments import AttachmentStore
 from gateway.breaker import Breaker
+from gateway.calendars import hours_of
 from gateway.cases import Joining, Numbering
 from gateway.channel import Channel
 from gateway.city import City
@@ -532,6 +533,7 @@ def city_of(settings: Settings, host: PluginHost) -> City:
         ask_satisfaction=gateway.ask_satisfaction,
         wait_for_attachments=timedelta(seconds=settings.attachments.wait_seconds),
         manners={key: types[c.type].manners for key, c in settings.channels.items()},
+        hours=hours_of(settings),
     )
 
 

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from gateway.cases import Joining, Numbering
+from gateway.hours import Hours
 from gateway.model import ChannelId, Manners, ServiceId
 from gateway.texts import Texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class City:
-    """Texts, services, how cases are numbered, and the manners of each channel."""
+    """Texts, services, how cases are numbered, and the manners of each channel.
+
+    ``hours``: of each service that has any, and under None those of the city.
+    """
 
     texts: Texts
     services: Mapping[ServiceId, str]
@@ -23,10 +27,15 @@ class City:
     wait_for_attachments: timedelta
     ask_satisfaction: bool = False
     manners: Mapping[ChannelId, Manners] = field(default_factory=dict)
+    hours: Mapping[ServiceId | None, Hours] = field(default_factory=dict)
 
     def manners_of(self, channel: str) -> Manners:
         """Return a channel's manners; plain ones if it is not configured any more."""
         return self.manners.get(ChannelId(channel), Manners())
+
+    def hours_of(self, service: ServiceId | None) -> Hours | None:
+        """Return a service's hours, else the city's; None if nothing is configured."""
+        return self.hours.get(service) or self.hours.get(None)
 
     @property
     def mirrors(self) -> frozenset[ChannelId]:

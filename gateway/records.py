@@ -49,6 +49,7 @@ from gateway.model import (
     MessageState,
     ServiceId,
 )
+from gateway.opening import reopening
 from gateway.outbox import NewDelivery
 from gateway.outcome import Filed, Outcome
 from gateway.receipts import CHANNEL, SERVICE, queue_of
@@ -202,7 +203,9 @@ class Recorder:
 
     def _told(self, connection: Connection, filed: Sequence[Filed]) -> list[str]:
         """Return what each citizen is told; "" if nothing, or if they were today."""
-        said = ["" if each.reply else self._notice(each) for each in filed]
+        said = [
+            "" if each.reply else self._notice(connection, each) for each in filed
+        ]
         counted = {
             each.outcome.message.id: each.conversation_id
             for each, text in zip(filed, said, strict=True)
@@ -253,26 +256,44 @@ class Recorder:
         patience = self._city.wait_for_attachments
         return errands.due(connection, filed.outcome.message, patience)
 
-    def _notice(self, filed: Filed) -> str:
+    def _notice(self, connection: Connection, filed: Filed) -> str:
         """Return what the citizen is told, if anything."""
         say = self._city.texts.say
         outcome = filed.outcome
         if outcome.blocked or outcome.message.automatic or not self._city.acknowledge:
             return ""
         if outcome.state is MessageState.HELD:
-            return "" if outcome.message.amendment else say(texts.HELD)
+            if outcome.message.amendment:
+                return ""
+            return self._with_hours(connection, say(texts.HELD), None)
         if outcome.state is MessageState.REJECTED:
             return say(texts.REJECTED, reason=outcome.reason)
-        case, question = filed.case, outcome.assignment.question
+        return self._case_notice(connection, filed)
+
+    def _case_notice(self, connection: Connection, filed: Filed) -> str:
+        """Return what the citizen is told of a new case, or of whose it is now."""
+        say = self._city.texts.say
+        case, question = filed.case, filed.outcome.assignment.question
         if case is None or not (filed.new or filed.settled or filed.reopened):
             return ""
         if case.status is CaseStatus.WAITING and question is not None:
-            return say(texts.ASKED, number=case.number, question=question.text)
+            closed = self._with_hours(connection, "", None)
+            asked = "\n\n".join(filter(None, [closed, question.text]))
+            return say(texts.ASKED, number=case.number, question=asked)
         text = texts.NEW_CASE if filed.new else texts.SETTLED
         if filed.reopened:
             text = texts.REOPENED
         service = self._city.services.get(case.service, case.service)
-        return say(text, number=case.number, service=service)
+        said = say(text, number=case.number, service=service)
+        return self._with_hours(connection, said, case.service)
+
+    def _with_hours(
+        self, connection: Connection, said: str, service: ServiceId | None
+    ) -> str:
+        """Say also when the office opens again, if it is closed."""
+        city = self._city
+        closed = reopening(city.texts, city.hours_of(service), now(connection))
+        return f"{said} {closed}".strip()
 
     def _to_citizen(
         self, connection: Connection, filed: Filed, text: str, purpose: str
@@ -346,7 +367,8 @@ class Recorder:
             .values(case_id=case.id if case else None)
         )
         outbox.enqueue(
-            connection, self._deliveries(connection, filed, self._notice(filed))
+            connection,
+            self._deliveries(connection, filed, self._notice(connection, filed)),
         )
         audit.record(connection, *_events(filed))
 
@@ -391,7 +413,7 @@ class Recorder:
             case=None,
             new=False,
         )
-        text = self._notice(filed)
+        text = self._notice(connection, filed)
         outbox.enqueue(
             connection, self._deliveries(connection, filed, text, "rejection")
         )

@@ -61,6 +61,11 @@ RATED_REMARK = (
     "Thank you for telling us. We keep your words with {number}; no office answers"
     " them: for anything else, please write a new message."
 )
+OPENS_TODAY = "The office is closed; it opens again today at {time}."
+OPENS_TOMORROW = "The office is closed; it opens again tomorrow at {time}."
+OPENS_ON = "The office is closed; it opens again on {day} at {time}."
+# How a language writes a day, in the patterns of Unicode's CLDR.
+DAY_FORMAT = "EEEE d MMMM"
 POSITION = "Position: {latitude}, {longitude} {place}"
 LOST_ATTACHMENT = "attachment {name} could not be fetched"
 PENDING_ATTACHMENT = "attachment {name} has not arrived yet"
@@ -71,6 +76,7 @@ class Texts:
 
     def __init__(self, language: str) -> None:
         """Load the catalog of ``language``; English needs none."""
+        self.language = language
         self._catalog = gettext.translation(
             DOMAIN, LOCALES, [language], fallback=language == "en"
         )

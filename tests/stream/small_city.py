@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
-from gateway.app import Gateway
+from gateway.app import Gateway, Parts
 from gateway.channel import Channel, ChannelType, Line, Rate
 from gateway.connector import Connector, ConnectorType
 from gateway.errors import DeliveryError
@@ -361,6 +361,7 @@ async def small_city(
     outbox: str = "",
     sections: str = "",
     urp: str = 'connectors = [{ type = "office" }]',
+    parts: Parts | None = None,
 ) -> AsyncIterator[City]:
     """Run a gateway with the city's plugin and ``plugins`` beside it."""
     outside = outside or Outside()
@@ -370,7 +371,7 @@ async def small_city(
     toml += sections
     named = {"city": city_plugin(outside)}
     named |= {f"plugin{n}": plugin for n, plugin in enumerate(plugins)}
-    async with running(toml, folder, named) as started:
+    async with running(toml, folder, named, parts) as started:
         yield City(started, outside)
 
 
