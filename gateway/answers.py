@@ -13,6 +13,7 @@ from gateway import (
     blocks,
     cases,
     closing,
+    deadlines,
     errands,
     instructions,
     jobs,
@@ -255,6 +256,7 @@ def _hand_on(
         note=bool(said.rest or message.attachments),
         patience=matter.city.wait_for_attachments,
     )
+    deadlines.move(connection, matter.case.id, office, matter.city.deadlines)
     service = matter.city.services[office]
     silent = replace(message, text="", attachments=(), location=None)
     text = _say(matter, texts.HANDED_ON, service=service)

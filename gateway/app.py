@@ -18,11 +18,22 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from gateway import audit, awaited, blocks, delivering, inbox, outbox, targets
+from gateway import (
+    audit,
+    awaited,
+    blocks,
+    deadlines,
+    delivering,
+    inbox,
+    outbox,
+    reminders,
+    targets,
+    urging,
+)
 from gateway.alarms import Alarms
 from gateway.attachments import AttachmentStore
 from gateway.breaker import Breaker
-from gateway.calendars import hours_of
+from gateway.calendars import deadlines_of, hours_of
 from gateway.cases import Joining, Numbering
 from gateway.channel import Channel
 from gateway.city import City
@@ -49,6 +60,7 @@ from gateway.readiness import Monitor
 from gateway.receipts import queue_of
 from gateway.receiving import Receivers
 from gateway.records import Recorder
+from gateway.reminders import Reminders
 from gateway.state import StoredState
 from gateway.store import Store, open_store
 from gateway.store.migrate import prepare
@@ -267,7 +279,8 @@ class Gateway:
 
     def _add_workers(self) -> None:
         settings = self.settings
-        self.recorder = Recorder(city_of(settings, self.host))
+        self.city = city_of(settings, self.host)
+        self.recorder = Recorder(self.city)
         pipeline = Pipeline(
             self.crew,
             Decider(self.host, settings.gateway.default_service),
@@ -325,7 +338,12 @@ class Gateway:
 
     def _packing(self) -> delivering.Packing:
         words = Texts(self.settings.gateway.language)
-        return delivering.Packing(self.attachments, words, links_of(self.settings))
+        return delivering.Packing(
+            self.attachments,
+            words,
+            links_of(self.settings),
+            notice=partial(urging.notice, self.city),
+        )
 
     def _add_fetcher(self, channel_id: ChannelId, channel: Channel[Any]) -> None:
         settings = self.settings
@@ -379,14 +397,18 @@ class Gateway:
 
     def _add_alarms(self) -> None:
         alarms = Alarms(self.crew, self.metrics, self._successors())
-        for queue, handle in (
-            (awaited.LATE, alarms.warn),
-            (awaited.MISSING, alarms.give_up),
-        ):
-            worker = Worker(
+        told = Reminders(self.crew, self.metrics, self.city.deadlines)
+        watches: tuple[tuple[str, Any, Any], ...] = (
+            (awaited.LATE, awaited.claim, alarms.warn),
+            (awaited.MISSING, awaited.claim, alarms.give_up),
+            (deadlines.NEAR, reminders.claim, told.near),
+            (deadlines.PASSED, reminders.claim, told.passed),
+        )
+        for queue, claim, handle in watches:
+            worker = Worker[Any](
                 self.crew,
                 queue,
-                claim=awaited.claim,
+                claim=claim,
                 handle=handle,
                 concurrency=self.settings.pipeline.concurrency,
                 timeout=self.settings.outbox.lease_seconds / 2,
@@ -534,6 +556,7 @@ def city_of(settings: Settings, host: PluginHost) -> City:
         wait_for_attachments=timedelta(seconds=settings.attachments.wait_seconds),
         manners={key: types[c.type].manners for key, c in settings.channels.items()},
         hours=hours_of(settings),
+        deadlines=deadlines_of(settings),
     )
 
 

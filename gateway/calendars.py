@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
 from gateway.config import Settings
 from gateway.config.hours import HoursSection, ServiceHours, patron_of, shift_of
+from gateway.deadlines import Deadlines, Rule
 from gateway.hours import Hours, Shift
 from gateway.model import ServiceId
 
@@ -64,3 +65,26 @@ def hours_of(settings: Settings) -> dict[ServiceId | None, Hours]:
         for key, own in sections.items()
         if own.week() or settings.hours.week()
     }
+
+
+def deadlines_of(settings: Settings) -> Deadlines:
+    """Return the rules of the services that have a deadline."""
+    rules = {
+        key: each.over(settings.deadlines) for key, each in settings.services.items()
+    }
+    return Deadlines(
+        rules={
+            key: Rule(
+                within=timedelta(hours=rule.deadline_hours),
+                remind_before=_hours(rule.remind_before_hours),
+                escalate_to=rule.escalate_to,
+            )
+            for key, rule in rules.items()
+            if rule.deadline_hours is not None
+        },
+        hours=hours_of(settings),
+    )
+
+
+def _hours(number: float | None) -> timedelta | None:
+    return None if number is None else timedelta(hours=number)

@@ -316,6 +316,7 @@ def _row(case: Case, conversation_id: str) -> dict[str, Any]:
         "status": case.status.value,
         "opened_at": case.opened_at,
         "last_message_at": case.opened_at,
+        "deadline_at": None,
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from gateway.cases import Joining, Numbering
+from gateway.deadlines import Deadlines
 from gateway.hours import Hours
 from gateway.model import ChannelId, Manners, ServiceId
 from gateway.texts import Texts
@@ -28,6 +29,7 @@ class City:
     ask_satisfaction: bool = False
     manners: Mapping[ChannelId, Manners] = field(default_factory=dict)
     hours: Mapping[ServiceId | None, Hours] = field(default_factory=dict)
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     def manners_of(self, channel: str) -> Manners:
         """Return a channel's manners; plain ones if it is not configured any more."""

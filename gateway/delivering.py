@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from gateway.attachments import AttachmentStore
 from gateway.channel import Channel, Rate
 from gateway.connector import Connector
 from gateway.courier import Fallback, Target
+from gateway.deadlines import urged_by
 from gateway.errors import DeliveryError
 from gateway.links import Links, Ticket
 from gateway.model import (
@@ -24,6 +25,7 @@ from gateway.model import (
     Outgoing,
     Receipt,
     ServiceId,
+    Urgency,
 )
 from gateway.outbox import Parcel
 from gateway.rates import Limit
@@ -38,6 +40,8 @@ class Packing:
     attachments: AttachmentStore
     texts: Texts
     links: Links | None = None
+    notice: Callable[[Parcel], str] = lambda _: ""
+    """What a service reads above a message."""
 
     def enclosures(self, parcel: Parcel) -> tuple[Enclosure, ...]:
         """Return the files that can go along."""
@@ -113,6 +117,8 @@ def to_service(  # noqa: PLR0913 (wired once, in the composition root)
         if parcel.case is None:
             text = f"delivery {parcel.id} belongs to no case"
             raise DeliveryError("no_case", text, retryable=False)
+        urged = urged_by(parcel.purpose)
+        said = _paragraphs(packing.notice(parcel), [parcel.message.text])
         return Handover(
             delivery_id=parcel.id,
             attempt=parcel.claim.attempt,
@@ -120,12 +126,14 @@ def to_service(  # noqa: PLR0913 (wired once, in the composition root)
             service=service,
             service_name=name,
             case=parcel.case,
-            message=parcel.message,
+            message=replace(parcel.message, text=said),
             enclosures=packing.enclosures(parcel),
             missing=packing.missing(parcel),
-            addition=parcel.purpose == outbox.ADDITION,
+            addition=parcel.purpose == outbox.ADDITION
+            or (urged is not None and urged[0] is Urgency.REMINDER),
             follow_up=parcel.purpose == outbox.FOLLOW_UP,
             maybe_sent=parcel.maybe_sent,
+            urgency=urged[0] if urged else None,
         )
 
     async def send(parcel: Parcel) -> Receipt:

@@ -79,6 +79,18 @@ class Metrics:
             ["state"],
             registry=self.registry,
         )
+        self.deadlines = Counter(
+            "gateway_deadlines",
+            "Deadlines of cases that came near, or passed, unanswered",
+            ["service", "result"],
+            registry=self.registry,
+        )
+        self.overdue = Gauge(
+            "gateway_cases_overdue",
+            "Cases that are unanswered beyond their deadline",
+            ["service"],
+            registry=self.registry,
+        )
         self.commit_group = Histogram(
             "gateway_commit_group_units",
             "Units of work that shared a commit",

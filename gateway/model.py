@@ -384,6 +384,13 @@ class Outgoing:
     last_code: str = ""
 
 
+class Urgency(StrEnum):
+    """Why a message is handed over once more: its deadline is near, or has passed."""
+
+    REMINDER = "reminder"
+    ESCALATION = "escalation"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handover:
     """One delivery to a service, as a connector hands it over.
@@ -406,6 +413,7 @@ class Handover:
     addition: bool = False
     follow_up: bool = False
     maybe_sent: bool = False
+    urgency: Urgency | None = None
 
 
 class DeliveryState(StrEnum):

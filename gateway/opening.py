@@ -8,6 +8,7 @@ from gateway import texts
 from gateway.hours import Hours
 from gateway.texts import Texts
 
+_NEAR = (texts.OPENS_TODAY, texts.OPENS_TOMORROW)
 _WEEK = 7
 
 
@@ -18,21 +19,8 @@ def reopening(words: Texts, hours: Hours | None, at: datetime) -> str:
         return ""
     local, today = (each.astimezone(hours.timezone) for each in (opens, at))
     days = (local.date() - today.date()).days
+    time = words.time(local)
     if days < len(_NEAR):
-        text, day = _NEAR[days], ""
-    else:
-        text = texts.OPENS_ON
-        form = _WEEKDAY if days < _WEEK else words.say(texts.DAY_FORMAT)
-        day = _written(local, form, words.language)
-    return words.say(text, day=day, time=_written(local, _TIME, words.language))
-
-
-_NEAR = (texts.OPENS_TODAY, texts.OPENS_TOMORROW)
-_WEEKDAY = "EEEE"
-_TIME = "H:mm"
-
-
-def _written(at: datetime, form: str, language: str) -> str:
-    from babel.dates import format_datetime  # noqa: PLC0415 (only who is closed needs it)
-
-    return format_datetime(at, form, locale=language)
+        return words.say(_NEAR[days], time=time)
+    day = words.weekday(local) if days < _WEEK else words.day(local)
+    return words.say(texts.OPENS_ON, day=day, time=time)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gateway import awaited, inbox, jobs
+from gateway import awaited, deadlines, inbox, jobs
 from gateway.errors import StoreError, StoreFull
 from gateway.jobs import QueueDepth
 from gateway.model import Health, HealthStatus
@@ -99,6 +99,16 @@ class Monitor:
         for target, breaker in self._gateway.breakers.items():
             is_open = breaker.state.value != "closed"
             self._gateway.metrics.breaker.labels(target).set(is_open)
+        await self._show_overdue()
+
+    async def _show_overdue(self) -> None:
+        gateway = self._gateway
+        try:
+            found = await gateway.store.read(deadlines.count_overdue)
+        except StoreError:
+            return
+        for service in {*gateway.settings.services, *found}:
+            gateway.metrics.overdue.labels(service).set(found.get(service, 0))
 
 
 def _worst(

@@ -19,6 +19,7 @@ from gateway import (
     audit,
     blocks,
     cases,
+    deadlines,
     errands,
     jobs,
     messages,
@@ -154,6 +155,10 @@ class Recorder:
         ]
         city = self._city
         found = cases.assign_cases(connection, matters, city.numbering, city.joining)
+        begun = [j.case for j in found if j.new or j.reopened]
+        deadlines.begin(
+            connection, [(case.id, case.service) for case in begun], city.deadlines
+        )
         return [
             Filed(
                 outcome=outcome,
@@ -199,13 +204,14 @@ class Recorder:
         patience = self._city.wait_for_attachments
         by = filed.outcome.message.id
         case = questions.settle(connection, case, assignment.service, patience, by)
-        return filed if case is None else replace(filed, case=case, settled=True)
+        if case is None:
+            return filed
+        deadlines.move(connection, case.id, case.service, self._city.deadlines)
+        return replace(filed, case=case, settled=True)
 
     def _told(self, connection: Connection, filed: Sequence[Filed]) -> list[str]:
         """Return what each citizen is told; "" if nothing, or if they were today."""
-        said = [
-            "" if each.reply else self._notice(connection, each) for each in filed
-        ]
+        said = ["" if each.reply else self._notice(connection, each) for each in filed]
         counted = {
             each.outcome.message.id: each.conversation_id
             for each, text in zip(filed, said, strict=True)

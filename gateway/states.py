@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from gateway import audit
+from gateway import audit, deadlines
 from gateway.errors import CaseError
 from gateway.model import CaseStatus, Event, ServiceId
 from gateway.store import schema
@@ -32,6 +32,9 @@ class Transition:
     sources: frozenset[CaseStatus]
     to: CaseStatus
 
+
+_NOTHING_DUE: Final = frozenset({CaseStatus.ANSWERED, CaseStatus.CLOSED})
+"""Who is in these states waits for no answer."""
 
 _OPEN: Final = frozenset(CaseStatus) - {CaseStatus.CLOSED}
 _NEW, _WAITING = frozenset({CaseStatus.NEW}), frozenset({CaseStatus.WAITING})
@@ -121,6 +124,8 @@ def change(
         for move in going
     ]
     _CHANGE.execute(connection, rows)
+    if transition.to in _NOTHING_DUE:
+        deadlines.end(connection, [move.case_id for move in going])
     events = [_event(transition, move, seen[move.case_id]) for move in going]
     audit.record(connection, *events)
     return {move.case_id for move in going}

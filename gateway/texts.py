@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gettext
+from datetime import datetime
 from pathlib import Path
 
 LOCALES = Path(__file__).parent / "locale"
@@ -66,6 +67,11 @@ OPENS_TOMORROW = "The office is closed; it opens again tomorrow at {time}."
 OPENS_ON = "The office is closed; it opens again on {day} at {time}."
 # How a language writes a day, in the patterns of Unicode's CLDR.
 DAY_FORMAT = "EEEE d MMMM"
+REMINDER = "REMINDER: {number} must be answered by {day}, {time}."
+OVERDUE = (
+    "OVERDUE: {number} was to be answered by {day}, {time}. It is with the office:"
+    " {service}."
+)
 POSITION = "Position: {latitude}, {longitude} {place}"
 LOST_ATTACHMENT = "attachment {name} could not be fetched"
 PENDING_ATTACHMENT = "attachment {name} has not arrived yet"
@@ -87,3 +93,20 @@ class Texts:
         The values are put in as they are: a brace in them is no placeholder.
         """
         return self._catalog.gettext(msgid).format(**values)
+
+    def weekday(self, local: datetime) -> str:
+        """Return the name of a local time's day of the week."""
+        return self._written(local, "EEEE")
+
+    def day(self, local: datetime) -> str:
+        """Return a local time's day, with its weekday and month."""
+        return self._written(local, self.say(DAY_FORMAT))
+
+    def time(self, local: datetime) -> str:
+        """Return what a clock shows at a local time: ``9:00``."""
+        return self._written(local, "H:mm")
+
+    def _written(self, local: datetime, form: str) -> str:
+        from babel.dates import format_datetime  # noqa: PLC0415 (few texts need it)
+
+        return format_datetime(local, form, locale=self.language)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, true
 
-from gateway.cli.opened import one, read, rows
+from gateway.calendars import deadlines_of
+from gateway.cli.opened import one, read, read_by, rows
 from gateway.cli.output import (
     DEFAULT_CONFIG,
     ConfigOption,
@@ -19,7 +20,9 @@ from gateway.cli.output import (
     show_one,
 )
 from gateway.model import CaseStatus
+from gateway.setup import Setup
 from gateway.store import schema
+from gateway.store.units import now
 
 app = typer.Typer(
     no_args_is_help=True, help="Cases: list, show, move, close, merge, split, link …"
@@ -35,19 +38,26 @@ def list_(
     status: Annotated[
         CaseStatus | None, typer.Option(help="Only those in this status.")
     ] = None,
+    overdue: Annotated[
+        bool, typer.Option("--overdue", help="Only those beyond their deadline.")
+    ] = False,
     limit: LimitOption = 100,
     as_json: JsonOption = False,
 ) -> None:
-    """List cases, newest first."""
+    """List cases, newest first; overdue ones by their deadline."""
     table = schema.cases
-    columns = ("number", "service", "status", "opened_at", "last_message_at", "id")
-    statement = select(*(table.c[name] for name in columns))
+    columns = (
+        *("number", "service", "status", "opened_at", "last_message_at"),
+        *("deadline_at", "id"),
+    )
+    statement = select(*(table.c[name] for name in columns)).limit(limit)
+    order = table.c.deadline_at if overdue else table.c.id.desc()
     if status:
         statement = statement.where(table.c.status == status.value)
-    statement = statement.order_by(table.c.id.desc()).limit(limit)
 
     def work(connection: Connection) -> list[dict[str, Any]]:
-        return rows(connection, statement)
+        late = table.c.deadline_at < now(connection) if overdue else true()
+        return rows(connection, statement.where(late).order_by(order))
 
     show(read(config, work), as_json=as_json, empty="no cases")
 
@@ -60,7 +70,7 @@ def show_(
     as_json: JsonOption = False,
 ) -> None:
     """Show a case with its messages, its deliveries and the receipts for them."""
-    row = read(config, lambda c: _case(c, number))
+    row = read_by(config, lambda setup: lambda c: _shown(c, setup, number))
     if as_json:
         show_one(row, as_json=True)
         return
@@ -85,6 +95,17 @@ def receipts(
         typer.echo(folder / name)
     if not found:
         typer.echo("no receipts with an original")
+
+
+def _shown(connection: Connection, setup: Setup, number: str) -> dict[str, Any]:
+    """Return a case with the working time left until its deadline."""
+    row = _case(connection, number)
+    deadline, left = row["deadline_at"], None
+    if deadline is not None:
+        hours = deadlines_of(setup.settings).hours_of(row["service"])
+        worked = hours.between(now(connection), deadline)
+        left = round(worked.total_seconds() / 3600, 2)
+    return {**row, "working_hours_left": left}
 
 
 def _case(connection: Connection, number: str) -> dict[str, Any]:

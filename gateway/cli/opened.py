@@ -27,6 +27,12 @@ def read(config: Path, work: Work[T]) -> T:
     return _with_store(set_up(config), lambda store: store.read(work))
 
 
+def read_by(config: Path, work: Callable[[Setup], Work[T]]) -> T:
+    """Run a read-only function that depends on the configuration."""
+    setup = set_up(config)
+    return _with_store(setup, lambda store: store.read(work(setup)))
+
+
 def write(config: Path, work: Callable[[Setup], Work[T]]) -> T:
     """Run a unit of work; a running daemon sees the result at its next poll."""
     setup = set_up(config)

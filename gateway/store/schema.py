@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-REVISION = "0005"
+REVISION = "0006"
 """The Alembic revision this code needs; a test holds it against the migrations."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -233,6 +233,8 @@ cases = Table(
     # When the citizen was asked how content they are, and what they said (1 to 5).
     Column("asked_at", Moment),
     Column("rating", Integer),
+    # By when it must be answered; none once it is.
+    Column("deadline_at", Moment),
 )
 Index("ix_cases_conversation_id", cases.c.conversation_id, cases.c.last_message_at)
 Index("ix_cases_opened_at", cases.c.opened_at)
@@ -243,6 +245,13 @@ for _column in (cases.c.merged_into, cases.c.duplicate_of):
         sqlite_where=_column.is_not(None),
         postgresql_where=_column.is_not(None),
     )
+
+Index(
+    "ix_cases_deadline_at",
+    cases.c.deadline_at,
+    sqlite_where=cases.c.deadline_at.is_not(None),
+    postgresql_where=cases.c.deadline_at.is_not(None),
+)
 
 counter = Table(
     "counter",

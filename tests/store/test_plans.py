@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from small_city import Outside, small_city
 from sqlalchemy import Connection, Engine, event, text
 
-from gateway import blocks, people
+from gateway import blocks, deadlines, people
 from gateway.channel import Rate
 from gateway.errors import DeliveryError
 from gateway.model import Item
@@ -106,16 +106,52 @@ async def test_every_row_is_reached_by_an_index(tmp_path, url, statements):
         await city.settle(waiting=1)
         await asyncio.sleep(0.2)  # a tick and a claim of nothing
 
-        def look(connection: Connection) -> dict[str, set[str]]:
-            if connection.dialect.name == "postgresql":
-                # Small tables are looked through by choice: leave only who has to.
-                connection.execute(text("SET enable_seqscan = off"))
-            return {
-                statement: found
-                for statement, parameters in dict(statements).items()
-                if (found := scans(connection, statement, parameters) - SMALL)
-            }
-
-        assert {} == await city.gateway.store.read(look)
+        assert {} == await city.gateway.store.read(looker(statements))
 
     assert len(statements) > 40
+
+
+async def test_deadlines_are_reached_by_an_index(tmp_path, url, statements):
+    """Set, reminded of, passed and counted: no table is scanned."""
+    rules = 'deadline_hours = 9\nremind_before_hours = 3\nescalate_to = "strade"\n'
+    async with small_city(tmp_path, url=url, sections=f"[deadlines]\n{rules}") as city:
+        await city.say(text="una buca")
+        await city.settle(waiting=1)
+        handovers = city.outside.handovers
+        await city.gateway.store.run(_bring_forward)
+        await city.until(lambda: len(handovers) == 2)
+        await city.settle(waiting=1)
+        await city.gateway.store.run(_pass_deadlines)
+        await city.settle()
+        await city.gateway.store.read(deadlines.count_overdue)
+        statements = {s: p for s, p in statements.items() if "_at = 0" not in s}
+
+        assert {} == await city.gateway.store.read(looker(statements))
+        assert 3 == len(handovers)
+
+
+def _bring_forward(connection: Connection) -> None:
+    connection.execute(text("UPDATE job SET due_at = 0 WHERE state = 'waiting'"))
+
+
+def _pass_deadlines(connection: Connection) -> None:
+    connection.execute(text("UPDATE cases SET deadline_at = 0 WHERE number > ''"))
+    _bring_forward(connection)
+
+
+def looker(
+    statements: dict[str, tuple | dict],
+) -> Callable[[Connection], dict[str, set[str]]]:
+    """Return what finds the statements that look through a table."""
+
+    def look(connection: Connection) -> dict[str, set[str]]:
+        if connection.dialect.name == "postgresql":
+            # Small tables are looked through by choice: leave only who has to.
+            connection.execute(text("SET enable_seqscan = off"))
+        return {
+            statement: found
+            for statement, parameters in dict(statements).items()
+            if (found := scans(connection, statement, parameters) - SMALL)
+        }
+
+    return look
