@@ -293,12 +293,46 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Clue:
+    """A piece of the message's text that spoke for a service, and how strongly."""
+
+    start: int
+    end: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """Another service that was thought of, and its score as its layer counts."""
+
+    service: ServiceId
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounds:
+    """Why a message went to a service; holds nothing of its text but where it stands.
+
+    ``layer`` says who decided (``rules``, ``model``, ``choice``, ``question``),
+    ``rule`` which rule by its name, ``conditions`` what held besides words, and
+    ``alternatives`` who else was thought of, best first.
+    """
+
+    layer: str
+    rule: str = ""
+    conditions: tuple[str, ...] = ()
+    clues: tuple[Clue, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """Which competent service, why, by whom, with what confidence (0 to 1).
 
-    With a ``question`` the citizen of a new case is asked first, where the channel can
-    show a menu; the service gets the case if they don't choose in time. ``chosen``: the
-    citizen has chosen this service from the menu.
+    ``grounds`` explain it in detail, for staff. With a ``question`` the citizen of a
+    new case is asked first, where the channel can show a menu; the service gets the
+    case if they don't choose in time. ``chosen``: the citizen has chosen this service
+    from the menu.
     """
 
     service: ServiceId
@@ -307,6 +341,7 @@ class Assignment:
     confidence: float = 1.0
     question: Question | None = None
     chosen: bool = False
+    grounds: Grounds | None = None
 
 
 class CaseStatus(StrEnum):

@@ -562,13 +562,16 @@ def _assigned(filed: Filed) -> dict[str, Any]:
             reason=f"joins {filed.case.number}",
             source="gateway",
             confidence=1.0,
+            grounds=None,
         )
+    grounds = assignment.grounds
     return {
         "message_id": filed.outcome.message.id,
         "service": assignment.service,
         "reason": assignment.reason,
         "source": assignment.source,
         "confidence": assignment.confidence,
+        "grounds": orjson.dumps(grounds).decode() if grounds else None,
     }
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
+import orjson
 import typer
 from sqlalchemy import Connection, select, true
 
@@ -19,6 +20,7 @@ from gateway.cli.output import (
     show,
     show_one,
 )
+from gateway.cli.why import why
 from gateway.model import CaseStatus
 from gateway.setup import Setup
 from gateway.store import schema
@@ -27,6 +29,8 @@ from gateway.store.units import now
 app = typer.Typer(
     no_args_is_help=True, help="Cases: list, show, move, close, merge, split, link …"
 )
+
+_LISTS = ("messages", "assignments", "deliveries", "receipts")
 
 Number = Annotated[str, typer.Argument(help="Case number, e.g. URP-2026-000001.")]
 
@@ -69,12 +73,12 @@ def show_(
     *,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a case with its messages, its deliveries and the receipts for them."""
+    """Show a case with its messages, why they went where, deliveries and receipts."""
     row = read_by(config, lambda setup: lambda c: _shown(c, setup, number))
     if as_json:
         show_one(row, as_json=True)
         return
-    lists = {name: row.pop(name) for name in ("messages", "deliveries", "receipts")}
+    lists = {name: row.pop(name) for name in _LISTS}
     show_one(row, as_json=False)
     for name, part in lists.items():
         typer.echo()
@@ -116,6 +120,7 @@ def _case(connection: Connection, number: str) -> dict[str, Any]:
     return {
         **row,
         "messages": _messages(connection, row["id"]),
+        "assignments": _assignments(connection, row["id"]),
         "deliveries": _deliveries(connection, row["id"]),
         "receipts": _receipts(connection, row["id"]),
     }
@@ -130,6 +135,23 @@ def _messages(connection: Connection, case_id: str) -> list[dict[str, Any]]:
         .order_by(table.c.id)
     )
     return rows(connection, statement)
+
+
+def _assignments(connection: Connection, case_id: str) -> list[dict[str, Any]]:
+    """Return which service each message of a case went to, and why."""
+    table, message = schema.assignment, schema.message
+    columns = ("message_id", "service", "source", "confidence", "reason", "grounds")
+    statement = (
+        select(*(table.c[name] for name in columns), message.c.body)
+        .join(message, message.c.id == table.c.message_id)
+        .where(message.c.case_id == case_id)
+        .order_by(message.c.id)
+    )
+    found = rows(connection, statement)
+    for row in found:
+        text = orjson.loads(row.pop("body"))["text"]
+        row["why"] = why(row.pop("grounds"), text)
+    return found
 
 
 def _deliveries(connection: Connection, case_id: str) -> list[dict[str, Any]]:

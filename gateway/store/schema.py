@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-REVISION = "0006"
+REVISION = "0007"
 """The Alembic revision this code needs; a test holds it against the migrations."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -321,6 +321,8 @@ assignment = Table(
     Column("reason", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("confidence", Float, nullable=False),
+    # JSON of `model.Grounds`; NULL: none were given.
+    Column("grounds", Text),
 )
 
 # One row per (message, target, purpose): what is enqueued twice is sent once.

@@ -165,6 +165,8 @@ async def test_case_is_shown_with_all_that_belongs_to_it(town: Town):
     shown = await town.listed("cases", "show", case["number"])
 
     assert ("strade", 2) == (shown["service"], len(shown["messages"]))
+    [reason] = [each["why"] for each in shown["assignments"] if each["why"]]
+    assert "rules[0]: «buca»" == reason
     assert {"service:strade", "channel:probe"} == {
         delivery["target"] for delivery in shown["deliveries"]
     }

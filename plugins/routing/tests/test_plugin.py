@@ -89,11 +89,31 @@ def test_wrong_words(word):
         {"service": "", "words": ["buca"]},
         {"words": ["buca"]},
         {"service": "strade", "words": "buca"},
-        {"service": "strade", "words": ["buca"], "weight": 2},
+        {"service": "strade", "words": ["buca"], "weight": 0},
+        {"service": "strade", "words": ["buca"], "wort": ["x"]},
+        {"service": "strade", "weight": 2},
+        {"service": "strade", "attachments": ["pdf"]},
+        {"service": "strade", "languages": ["English"]},
     ],
     ids=str,
 )
 def test_wrong_rules(rule):
-    """A rule has a service and at least one word, and nothing else."""
+    """A rule has a service and at least one condition, and nothing else."""
     with pytest.raises(ValidationError):
         RoutingConfig(rules=[rule])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "complaint"),
+    [
+        ("buca(", "missing \\)"),
+        (r"(buca)\1", "invalid escape"),
+        ("(?=buca)", "invalid perl operator"),
+        ("(buca)?", "does not match every text"),
+        ("(((a{100}){100}){100})", "RE2's syntax"),
+    ],
+)
+def test_wrong_patterns(pattern, complaint):
+    """What RE2 can't take is told with its reason; so is what matches all texts."""
+    with pytest.raises(ValidationError, match=complaint):
+        RoutingConfig(rules=[{"service": "strade", "patterns": [pattern]}])

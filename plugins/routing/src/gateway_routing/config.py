@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from gateway.plugin import Section, ServiceReference
+from gateway.plugin import ChannelReference, Section, ServiceReference
+from gateway_routing import patterns
 
 
 def _one_word(word: str) -> str:
@@ -34,14 +36,80 @@ def _distinct(topics: tuple[Topic, ...]) -> tuple[Topic, ...]:
 Word = Annotated[str, AfterValidator(_one_word)]
 
 
+def _pattern(pattern: str) -> str:
+    """Return ``pattern`` if it can be searched for."""
+    return patterns.check(pattern)
+
+
+def _media_type(value: str) -> str:
+    """Return ``value`` if it is a media type, or a family of them."""
+    if not _MEDIA_TYPE.fullmatch(value):
+        raise ValueError("a media type, e.g. application/pdf or image/*")
+    return value
+
+
+_MEDIA_TYPE = re.compile(r"[a-z]+/(\*|[a-z0-9.+-]+)")
+
+Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pattern)]
+MediaType = Annotated[str, AfterValidator(_media_type)]
+Language = Annotated[str, Field(pattern="^[a-z]{2}$")]
+Text = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class Rule(Section):
-    """Words that speak for a service."""
+    """What speaks for a service: all conditions that are given must hold.
+
+    Of a condition that lists several things, one is enough.
+    """
 
     service: ServiceReference
     """The id of the service: ``[services.<id>]``."""
 
-    words: Annotated[tuple[Word, ...], Field(min_length=1)]
+    name: Annotated[str, Field(max_length=60)] = ""
+    """What staff read as the reason; the place in the list if there is none."""
+
+    words: tuple[Word, ...] = ()
     """Whole words, whatever their case and accents; ``asfalt*``: any ending."""
+
+    patterns: tuple[Pattern, ...] = ()
+    """Regular expressions (RE2), whatever the case; found anywhere in the text."""
+
+    channels: tuple[ChannelReference, ...] = ()
+    """The channels that it came by: ``[channels.<id>]``."""
+
+    choices: tuple[Text, ...] = ()
+    """The ids of what was chosen in a menu."""
+
+    senders: tuple[Text, ...] = ()
+    """Addresses, ``*`` for any letters: ``*@asl.example.it``; never a forged one."""
+
+    attachments: tuple[MediaType, ...] = ()
+    """Media types of an attachment: ``application/pdf``, ``image/*``."""
+
+    languages: tuple[Language, ...] = ()
+    """Languages of the text (ISO 639-1): ``en``; texts of a few words have none."""
+
+    weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """What each thing found counts."""
+
+    @model_validator(mode="after")
+    def _check_asks_something(self) -> Self:
+        if not any(getattr(self, name) for name in CONDITIONS):
+            text = f"at least one of {', '.join(CONDITIONS)}"
+            raise ValueError(text)
+        return self
+
+
+CONDITIONS = (
+    "words",
+    "patterns",
+    "channels",
+    "choices",
+    "senders",
+    "attachments",
+    "languages",
+)
+"""What a rule may ask."""
 
 
 class Topic(Section):
@@ -81,10 +149,10 @@ class QuestionSection(Section):
 
 
 class RoutingConfig(Section):
-    """By which words a message goes to which service."""
+    """By which rules a message goes to which service."""
 
     rules: tuple[Rule, ...] = ()
-    """The rule with the most different words found wins; of equals the first."""
+    """The rule of which most was found wins; of equals the first."""
 
     question: QuestionSection | None = None
     """What to ask if no rule matches, on channels that can show a menu."""

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from gateway.model import Assignment, Menu, Message, Option, Question, ServiceId
+from gateway.model import (
+    Assignment,
+    Grounds,
+    Menu,
+    Message,
+    Option,
+    Question,
+    ServiceId,
+)
 from gateway_routing.config import QuestionSection, Topic
 
 
@@ -37,6 +45,7 @@ class TopicMenu:
             reason=f"scelto: {topic.title}",
             source="routing",
             chosen=True,
+            grounds=Grounds(layer="choice"),
         )
 
     def asking(self) -> Assignment:
@@ -47,6 +56,7 @@ class TopicMenu:
             source="routing",
             confidence=0.0,
             question=self._question,
+            grounds=Grounds(layer="question"),
         )
 
 
