@@ -12,6 +12,7 @@ from typing import Any
 import pluggy
 
 from gateway.channel import ChannelType
+from gateway.commands import CommandGroup
 from gateway.connector import ConnectorType
 from gateway.model import Assignment, Contact, Event, Health, Message, Verdict
 from gateway.plugin import Context
@@ -35,6 +36,15 @@ def register_connectors() -> Iterable[ConnectorType]:
     A name that two plugins register stops start-up, naming both.
     """
     return ()
+
+
+@hookspec
+def register_commands(group: CommandGroup) -> None:
+    """Add commands to ``gateway <plugin>``, by ``@group.app.command()``.
+
+    Called when they are used or listed, with no configuration read: a command opens the
+    one it is given by `CommandGroup.open`. Import what is heavy inside of the command.
+    """
 
 
 @hookspec

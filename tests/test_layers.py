@@ -17,6 +17,7 @@ PUBLIC = frozenset(
     {
         "gateway.channel",
         "gateway.clock",
+        "gateway.commands",
         "gateway.config",
         "gateway.connections",
         "gateway.connector",

@@ -20,6 +20,7 @@ from gateway.cli import (
     dead_letters,
     messages,
 )
+from gateway.cli.extensions import WithPlugins
 from gateway.cli.output import EXIT_FAILED, complain
 from gateway.errors import GatewayError
 
@@ -29,6 +30,7 @@ EPILOG = (
 
 app = typer.Typer(
     name="gateway",
+    cls=WithPlugins,
     help="The gateway through which a city hall talks with its citizens.",
     epilog=EPILOG,
     no_args_is_help=True,

@@ -24,7 +24,12 @@ ACTOR = "staff:cli"
 
 def read(config: Path, work: Work[T]) -> T:
     """Run a read-only function on the configured database."""
-    return _with_store(set_up(config), lambda store: store.read(work))
+    return read_in(set_up(config), work)
+
+
+def read_in(setup: Setup, work: Work[T]) -> T:
+    """Run a read-only function on the database of a configuration read before."""
+    return _with_store(setup, lambda store: store.read(work))
 
 
 def read_by(config: Path, work: Callable[[Setup], Work[T]]) -> T:

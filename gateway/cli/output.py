@@ -6,21 +6,28 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
 
-EXIT_FAILED = 1
+from gateway.commands import DEFAULT_CONFIG, EXIT_FAILED, ConfigOption, JsonOption
 
-ConfigOption = Annotated[
-    Path,
-    typer.Option("--config", "-c", envvar="GATEWAY_CONFIG", help="Configuration file."),
+__all__ = [
+    "DEFAULT_CONFIG",
+    "EXIT_FAILED",
+    "ConfigOption",
+    "JsonOption",
+    "LimitOption",
+    "complain",
+    "dumps",
+    "printable",
+    "said",
+    "show",
+    "show_one",
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
 LimitOption = Annotated[int, typer.Option(min=1, help="At most so many rows.")]
-DEFAULT_CONFIG = Path("gateway.toml")
 
 _NAMES = {"id", "number"}
 _WIDE = 1000

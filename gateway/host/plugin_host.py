@@ -17,6 +17,7 @@ from gateway import hookspecs
 from gateway.breaker import BreakerState
 from gateway.channel import ChannelType
 from gateway.clock import Clock, SystemClock
+from gateway.commands import CommandGroup
 from gateway.connector import ConnectorType
 from gateway.errors import GatewayError, PluginError
 from gateway.host import contract, loading
@@ -235,6 +236,24 @@ class PluginHost:
         for impl in self._implementers(hook):
             offers.add(impl.plugin_name, cast("Register", impl.function))
         return offers
+
+    def register_commands(self, plugin: str, group: CommandGroup) -> bool:
+        """Let ``plugin`` add its commands to ``group``; tell whether it has any.
+
+        Raises:
+            PluginError: it fails.
+
+        """
+        implementations = self._implementers("register_commands")
+        for impl in (each for each in implementations if each.plugin_name == plugin):
+            try:
+                impl.function(*([group] if impl.argnames else []))
+            except Exception as error:
+                cause = f"{type(error).__name__}: {error}"
+                text = f"plugin {plugin} can't register its commands: {cause}"
+                raise PluginError(text) from error
+            return True
+        return False
 
     # Life cycle
 

@@ -63,6 +63,34 @@ def test_hook_register_connectors(host, implement):
         host.owner_of_connector("fax")
 
 
+def test_hook_register_commands(host, implement):
+    """Each plugin adds to a group of its own, when it is asked."""
+    seen = []
+
+    def register_commands(self, group):
+        seen.append(group)
+
+    host.register("routing", implement("register_commands", register_commands))
+    host.register("mail", registering(implement, "register_connectors", CONNECTOR))
+
+    assert [True, False] == [
+        host.register_commands(name, f"group of {name}") for name in ("routing", "mail")
+    ]
+    assert ["group of routing"] == seen
+
+
+def test_commands_that_fail(host, implement):
+    """The error names the plugin."""
+
+    def register_commands(self):
+        raise OSError("no such thing")
+
+    host.register("routing", implement("register_commands", register_commands))
+
+    with pytest.raises(PluginError, match=r"routing .* commands: OSError: no such"):
+        host.register_commands("routing", None)
+
+
 @pytest.mark.parametrize(
     ("hook", "offer", "types"),
     [
