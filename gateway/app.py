@@ -228,6 +228,7 @@ class Gateway:
             clock=self._clock,
             log=structlog.get_logger().bind(plugin=name),
             language=self.settings.gateway.language,
+            services=tuple(self.settings.services),
         )
 
     def _make_channels(self, stack: contextlib.AsyncExitStack) -> None:

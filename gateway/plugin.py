@@ -19,7 +19,7 @@ from gateway.config import (
     ServiceReference,
     channel_of_type,
 )
-from gateway.model import Attachment, ChannelId, Item, Message
+from gateway.model import Attachment, ChannelId, Item, Message, ServiceId
 
 if TYPE_CHECKING:
     import aiohttp
@@ -94,7 +94,8 @@ class PluginState(Protocol):
 class Context(Generic[ConfigT_co]):
     """All that a plugin may use. What is not here is no plugin's business.
 
-    ``language`` is that of the city's texts, as in ``[gateway] language``.
+    ``language`` is that of the city's texts, as in ``[gateway] language``;
+    ``services`` are the ids of all ``[services.<id>]``.
     """
 
     config: ConfigT_co
@@ -105,6 +106,7 @@ class Context(Generic[ConfigT_co]):
     clock: Clock
     log: FilteringBoundLogger
     language: str = "it"
+    services: tuple[ServiceId, ...] = ()
 
 
 class Plugin(Generic[ConfigT_co]):

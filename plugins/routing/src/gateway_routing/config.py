@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -148,11 +149,28 @@ class QuestionSection(Section):
     """What to choose from."""
 
 
+MIN_CONFIDENCE = 0.6
+"""Of the model, where the configuration says nothing."""
+
+
+class ModelSection(Section):
+    """A model that has learnt from the city's decided cases."""
+
+    file: Path
+    """The model, as ``gateway routing train`` writes it."""
+
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = MIN_CONFIDENCE
+    """With a lower probability the citizen is asked, or the default service has it."""
+
+
 class RoutingConfig(Section):
     """By which rules a message goes to which service."""
 
     rules: tuple[Rule, ...] = ()
     """The rule of which most was found wins; of equals the first."""
 
+    model: ModelSection | None = None
+    """What decides where no rule holds."""
+
     question: QuestionSection | None = None
-    """What to ask if no rule matches, on channels that can show a menu."""
+    """What to ask if nothing decides, on channels that can show a menu."""

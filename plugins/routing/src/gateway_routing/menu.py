@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from gateway.model import (
+    Alternative,
     Assignment,
     Grounds,
     Menu,
@@ -48,16 +51,29 @@ class TopicMenu:
             grounds=Grounds(layer="choice"),
         )
 
-    def asking(self) -> Assignment:
-        """Return the assignment of what nobody can tell: the citizen is asked."""
+    def asking(self, likely: Sequence[Alternative] = ()) -> Assignment:
+        """Return the assignment of what nobody can tell: the citizen is asked.
+
+        Topics of ``likely`` services come first, in that order.
+        """
         return Assignment(
             service=self._otherwise,
             reason="nessuna regola",
             source="routing",
             confidence=0.0,
-            question=self._question,
-            grounds=Grounds(layer="question"),
+            question=replace(self._question, menu=self._menu(likely)),
+            grounds=Grounds(layer="question", alternatives=tuple(likely)),
         )
+
+    def _menu(self, likely: Sequence[Alternative]) -> Menu:
+        rank = {each.service: place for place, each in enumerate(likely)}
+        menu = self._question.menu
+        services = {_id(topic): topic.service for topic in self._topics.values()}
+        ordered = sorted(
+            menu.options,
+            key=lambda option: rank.get(services[option.id], len(rank)),
+        )
+        return replace(menu, options=tuple(ordered))
 
 
 def _id(topic: Topic) -> str:

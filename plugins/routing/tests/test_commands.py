@@ -1,0 +1,156 @@
+"""``gateway routing``: train, evaluate, explain."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from gateway_routing.samples import Sample, read_csv
+from typer.testing import CliRunner
+
+from gateway.cli.main import app
+from gateway.errors import NotFound, PluginError
+from gateway.store.migrate import prepare
+
+DATA = Path(__file__).parent / "data"
+HELDOUT = str(DATA / "citizens-heldout.tsv")
+
+
+@pytest.fixture
+def gateway(tmp_path, monkeypatch):
+    """The command line, beside a configuration with a model."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(DATA / "city.toml", "gateway.toml")
+    (tmp_path / "data").mkdir()
+    prepare(f"sqlite:///{tmp_path}/data/gateway.db")
+
+    def call(*words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(app, ["routing", *words], terminal_width=200)
+        if isinstance(result.exception, Exception):
+            raise result.exception
+        assert code == result.exit_code, result.output
+        return result.output
+
+    return call
+
+
+@pytest.fixture
+def learnt(gateway, model_file):
+    """The same, with the model in place."""
+    shutil.copy(model_file, "routing.npz")
+    return gateway
+
+
+def test_train_writes_the_model(gateway, tmp_path):
+    """The figures are those of cross-validation."""
+    file = str(DATA / "citizens-training.tsv")
+    figures = json.loads(gateway("train", "--from-csv", file, "--json"))
+
+    assert (tmp_path / "routing.npz").is_file()
+    assert [643, 15] == [figures["samples"], len(figures["services"])]
+    assert 0.5 < figures["top1"] <= figures["top3"] <= 1.0
+
+
+def test_train_without_decided_cases(gateway):
+    """There is nothing to learn yet."""
+    with pytest.raises(PluginError, match="found samples: none; wanted 5 or more"):
+        gateway("train")
+
+
+def test_evaluate(learnt):
+    """Top-1, top-3, F1, calibration, coverage, and each service."""
+    figures = json.loads(learnt("evaluate", "--from-csv", HELDOUT, "--json"))
+
+    assert 120 == figures["samples"]
+    assert figures["top1"] >= 0.88
+    assert figures["covered_right"] >= figures["top1"]
+    assert 0.6 == figures["min_confidence"]
+    assert {"precision", "recall", "f1"} < set(figures["services"][0])
+    shown = learnt("evaluate", "--from-csv", HELDOUT)
+    assert "macro_f1" in shown
+    assert "polizia_locale" in shown
+
+
+def test_evaluate_below_the_minimum(learnt):
+    """Exit code 1, after the figures."""
+    assert "top1" in learnt("evaluate", "--from-csv", HELDOUT, "--min", "1", code=1)
+    learnt("evaluate", "--from-csv", HELDOUT, "--min", "0.5")
+
+
+def test_evaluate_crosswise_needs_no_model(gateway):
+    """It trains anew."""
+    file = str(DATA / "citizens-training.tsv")
+    words = ("evaluate", "--cross", "--from-csv", file, "--json")
+
+    assert 643 == json.loads(gateway(*words))["samples"]
+
+
+def test_explain_layer_by_layer(learnt):
+    """A rule decides; what the model would have said is shown all the same."""
+    rows = json.loads(learnt("explain", "una buca in via Roma", "--json"))
+
+    by_layer = {row["layer"]: row for row in rows}
+    assert ["choice", "rules", "model", "question"] == list(by_layer)
+    assert ("strade", True) == (
+        by_layer["rules"]["service"],
+        by_layer["rules"]["decides"],
+    )
+    assert "Buche; buca 1" == by_layer["rules"]["why"]
+    assert ["rules"] == [layer for layer, row in by_layer.items() if row["decides"]]
+    assert "strade" == by_layer["model"]["service"]
+    assert "buca" in by_layer["model"]["why"]
+
+
+def test_explain_what_the_model_decides(learnt):
+    """Words with their weights."""
+    shown = learnt("explain", "l'altalena del parco giochi è rotta")
+
+    assert "altalena" in shown
+    assert "verde" in shown
+
+
+def test_explain_unknown_message(learnt):
+    """An id is looked up."""
+    with pytest.raises(NotFound, match="no message 0190"):
+        learnt("explain", "01900000-0000-7000-8000-000000000000")
+
+
+def test_model_that_is_not_there(gateway):
+    """The daemon would not start either: how to make one is told."""
+    with pytest.raises(PluginError, match="routing.npz is not there: .gateway routing"):
+        gateway("explain", "x")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", ":1: found columns nothing; wanted service and text"),
+        ("a,b\n", ":1: found columns a, b; wanted service and text"),
+        ("service;text\nstrade;x\nstrada;y\n", ":3: found service 'strada'; allowed"),
+        ("service,text\nstrade\n", None),
+        ('service,text\nstrade,"x\n', "unexpected end of data"),
+        (b"service,text\nstrade,citt\xe0\n", "wanted a CSV file in UTF-8"),
+    ],
+)
+def test_wrong_csv(tmp_path, content, complaint):
+    """File and line, what was found, what is allowed."""
+    file = tmp_path / "x.csv"
+    raw = content if isinstance(content, bytes) else content.encode()
+    file.write_bytes(raw)
+    if complaint is None:
+        assert [] == read_csv(file, ["strade"])
+        return
+
+    with pytest.raises(PluginError, match=complaint) as caught:
+        read_csv(file, ["strade", "verde"])
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_of_any_spreadsheet(tmp_path, delimiter):
+    """Other columns are left aside; a byte order mark too."""
+    file = tmp_path / "x.csv"
+    rows = [("id", "text", "service"), ("1", '"una\nbuca"', "strade")]
+    file.write_text("\n".join(delimiter.join(row) for row in rows), "utf-8-sig")
+
+    assert [Sample("strade", "una\nbuca")] == read_csv(file, ["strade"])
