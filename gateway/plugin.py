@@ -89,6 +89,12 @@ class PluginState(Protocol):
     async def put_many(self, values: Mapping[str, Any]) -> None:
         """Store JSON values, all or none; durable when it returns."""
 
+    async def find(self, prefix: str) -> dict[str, Any]:
+        """Return the JSON values of all keys that begin with ``prefix``."""
+
+    async def remove(self, keys: Iterable[str]) -> None:
+        """Forget ``keys``; durable when it returns."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context(Generic[ConfigT_co]):

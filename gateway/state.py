@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.store import Store, schema
@@ -46,6 +46,30 @@ class StoredState:
             lambda connection: connection.execute(statement).all()
         )
         return {row.key: orjson.loads(row.value) for row in rows}
+
+    async def find(self, prefix: str) -> dict[str, Any]:
+        """Return the JSON values of all keys that begin with ``prefix``."""
+        table = schema.plugin_state
+        statement = select(table.c.key, table.c.value).where(
+            table.c.plugin == self._plugin,
+            table.c.key.startswith(prefix, autoescape=True),
+        )
+        rows = await self._store.read(
+            lambda connection: connection.execute(statement).all()
+        )
+        return {row.key: orjson.loads(row.value) for row in rows}
+
+    async def remove(self, keys: Iterable[str]) -> None:
+        """Forget ``keys``; durable when it returns."""
+        table = schema.plugin_state
+        statement = delete(table).where(
+            table.c.plugin == self._plugin, table.c.key.in_(sorted(keys))
+        )
+
+        def work(connection: Connection) -> None:
+            connection.execute(statement)
+
+        await self._store.run(work)
 
     async def put_many(self, values: Mapping[str, Any]) -> None:
         """Store JSON values, all or none; durable when it returns."""

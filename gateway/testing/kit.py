@@ -85,6 +85,15 @@ class MemoryState:
         """Store values."""
         self.values.update(values)
 
+    async def find(self, prefix: str) -> dict[str, Any]:
+        """Return the values of all keys that begin with ``prefix``."""
+        return {k: v for k, v in self.values.items() if k.startswith(prefix)}
+
+    async def remove(self, keys: Iterable[str]) -> None:
+        """Forget ``keys``."""
+        for key in keys:
+            self.values.pop(key, None)
+
 
 @dataclass(slots=True)
 class MemoryFiles:

@@ -1,7 +1,7 @@
 """Delivery to services for municipal-gateway, and their answers.
 
-Out as a folder (`MaildropConnector`) or a signed CloudEvent (`WebhookConnector`); the
-answers in by `ServicesChannel`.
+Out as a folder (`MaildropConnector`), a signed CloudEvent (`WebhookConnector`) or an
+Open311 request (`Open311Connector`); the answers in by `ServicesChannel`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,14 @@ from gateway.connector import ConnectorType
 from gateway.model import ChannelId, ServiceId
 from gateway.plugin import Context, NoConfig, Plugin, hookimpl
 from gateway_delivery.channel import ServicesChannel
-from gateway_delivery.config import MaildropConfig, ServicesConfig, WebhookConfig
+from gateway_delivery.config import (
+    MaildropConfig,
+    Open311Config,
+    ServicesConfig,
+    WebhookConfig,
+)
 from gateway_delivery.maildrop import MaildropConnector
+from gateway_delivery.open311.connector import Open311Connector
 from gateway_delivery.systems import Systems
 from gateway_delivery.webhook import WebhookConnector
 
@@ -22,6 +28,8 @@ __all__ = [
     "DeliveryPlugin",
     "MaildropConfig",
     "MaildropConnector",
+    "Open311Config",
+    "Open311Connector",
     "ServicesChannel",
     "ServicesConfig",
     "WebhookConfig",
@@ -47,6 +55,7 @@ class DeliveryPlugin(Plugin[NoConfig]):
         return [
             ConnectorType("maildrop", MaildropConfig, self._drop),
             ConnectorType("webhook", WebhookConfig, self._post),
+            ConnectorType("open311", Open311Config, self._report),
         ]
 
     def _hear(
@@ -65,5 +74,12 @@ class DeliveryPlugin(Plugin[NoConfig]):
         self, service: ServiceId, config: WebhookConfig, context: Context[Any]
     ) -> WebhookConnector:
         connector = WebhookConnector(service, config, context)
+        self._systems.add(service, connector)
+        return connector
+
+    def _report(
+        self, service: ServiceId, config: Open311Config, context: Context[Any]
+    ) -> Open311Connector:
+        connector = Open311Connector(service, config, context)
         self._systems.add(service, connector)
         return connector

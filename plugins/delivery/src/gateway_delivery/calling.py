@@ -18,7 +18,7 @@ from gateway.errors import DeliveryError
 from gateway.plugin import Context
 
 _LONGEST_PAUSE: Final = 24 * 3600.0
-_MOST_BYTES: Final = 1024 * 1024
+_MOST_BYTES: Final = 16 * 1024 * 1024
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _BROKEN = (aiohttp.ClientError, TimeoutError, OSError)
@@ -85,7 +85,7 @@ async def call(
         async with context.http.request(
             method, url, timeout=patience, ssl=tls, allow_redirects=False, **options
         ) as response:
-            body = await response.content.read(_MOST_BYTES)
+            body = await _beginning(response.content)
             after = response.headers.get("Retry-After", "")
             return Answer(
                 status=response.status,
@@ -97,6 +97,16 @@ async def call(
     except _BROKEN as error:
         text = f"the request went out, no answer came ({type(error).__name__})"
         raise DeliveryError("no_answer", text, retryable=True, unknown=True) from error
+
+
+async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    """Read a body, of a very long one the beginning."""
+    body = bytearray()
+    async for chunk in content.iter_chunked(64 * 1024):
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            break
+    return bytes(body)
 
 
 def require_success(answer: Answer, said: str = "") -> None:

@@ -23,6 +23,7 @@ from gateway.model import (
 from gateway.plugin import Context
 from gateway_delivery import answers, signature
 from gateway_delivery.config import ServicesConfig
+from gateway_delivery.open311 import updates
 from gateway_delivery.systems import Systems
 
 _SIGNED = (signature.ID, signature.TIMESTAMP, signature.SIGNATURE)
@@ -97,7 +98,12 @@ class ServicesChannel(Channel[ServicesConfig]):
             PayloadError: it can't be read; it is kept and shown to staff.
 
         """
-        return answers.to_message(answers.read(inbound.original.body), inbound)
+        original = inbound.original
+        if original.headers.get("kind") == updates.KIND:
+            said = updates.read(original.body, original.headers)
+        else:
+            said = answers.read(original.body)
+        return answers.to_message(said, inbound)
 
     async def fetch(
         self, original: Original, attachment: Attachment

@@ -62,6 +62,34 @@ class WebhookConfig(Section):
     """The events' ``source``: a URI reference that names this gateway."""
 
 
+class Open311Config(Section):
+    """``{ type = "open311", base_url = "https://…", service_code = "…" }``."""
+
+    base_url: Url
+    """Endpoint of the server, up to its version, without ``/requests.json``."""
+
+    api_key: SecretStr | None = None
+    """Key that the server wants of who reports."""
+
+    jurisdiction_id: str = ""
+    """The city, on a server of several."""
+
+    service_code: Annotated[str, Field(min_length=1)]
+    """What reports to this office are, as the server's list of services has it."""
+
+    address_string: Annotated[str, Field(max_length=200)] = ""
+    """Place of a report that names none; without it, such reports go another way."""
+
+    attributes: Annotated[dict[str, str], Field(default_factory=dict)]
+    """Values of the attributes that the server requires for the service."""
+
+    timeout: _Timeout = 20
+    """Seconds to wait for an answer."""
+
+    cafile: FilePath | None = None
+    """Certificates of the city's own authority, if the public ones don't do."""
+
+
 class ServicesConfig(Section):
     """``[channels.<id>] type = "services"``: services' systems answer here."""
 

@@ -25,6 +25,7 @@ FILE = "File: {name} ({size} bytes)"
 DOWNLOAD = "Download until {day:%d/%m/%Y}: {url}"
 MISSING = "Missing: {what}"
 REFERS_TO = "Addition to request {request}."
+REFERENCE = "Ref. {number} · {delivery}"
 
 
 class Texts:
