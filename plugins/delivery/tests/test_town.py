@@ -164,12 +164,31 @@ async def test_who_does_not_know_the_secret_is_not_heard(offices, tmp_path):
             await post(f"{city.url}/strade", body, signed(body, RIFIUTI)),
             await post(f"{city.url}/nobody", body, signed(body)),
             await post(f"{city.url}/strade", event.body, mine),
+            await post(f"{city.url}/%00%0a{'x' * 500}", body, signed(body)),
         ]
         await city.settle()
 
-        assert [401, 401, 401, 400] == [status for status, _ in answers]
+        assert [401, 401, 401, 400, 401] == [status for status, _ in answers]
         assert [] == city.told()
         assert 1 == len(await city.rows(schema.inbox))
+
+
+async def test_strange_octets_in_headers_are_no_fault(offices, tmp_path):
+    """Beside a good signature, another of octets that are no text: accepted."""
+    there = offices("http://127.0.0.1:1/x")
+    async with town(tmp_path, there, there) as city:
+        body = answer("answered")
+        headers = signed(body)
+        headers[signature.SIGNATURE] += " v1,\udce8\udcff"
+        raw = "".join(f"{k}: {v}\r\n" for k, v in headers.items())
+        reader, writer = await asyncio.open_connection("127.0.0.1", city.gateway.port)
+        head = f"POST /channels/sistemi/answers/strade HTTP/1.1\r\nHost: x\r\n{raw}"
+        head += f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        writer.write(head.encode("utf-8", "surrogateescape") + body)
+        said = await reader.readline()
+        writer.close()
+
+        assert b"202" in said
 
 
 @pytest.mark.parametrize("file", sorted((FIXTURES / "refused").glob("*.json")), ids=str)

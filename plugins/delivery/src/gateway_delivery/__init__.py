@@ -10,6 +10,7 @@ from typing import Any
 
 from gateway.channel import ChannelType
 from gateway.connector import ConnectorType
+from gateway.errors import ConfigError, Problem
 from gateway.model import ChannelId, ServiceId
 from gateway.plugin import Context, NoConfig, Plugin, hookimpl
 from gateway_delivery.channel import ServicesChannel
@@ -61,12 +62,25 @@ class DeliveryPlugin(Plugin[NoConfig]):
     def _hear(
         self, channel_id: ChannelId, config: ServicesConfig, context: Context[Any]
     ) -> ServicesChannel:
+        """Make the one channel for all connectors, which are made after it."""
+        if self._systems.channel not in {None, channel_id}:
+            problem = Problem(
+                file="configuration",
+                line=None,
+                key=f"channels.{channel_id}",
+                found="a second channel of type services",
+                allowed=f"one for all services; there is {self._systems.channel}",
+            )
+            raise ConfigError((problem,))
+        self._systems = Systems()
+        self._systems.channel = channel_id
         return ServicesChannel(channel_id, config, context, self._systems)
 
     def _drop(
         self, service: ServiceId, config: MaildropConfig, context: Context[Any]
     ) -> MaildropConnector:
         connector = MaildropConnector(service, config, context)
+        connector.heard = self._systems.channel is not None
         self._systems.add(service, connector)
         return connector
 
@@ -81,5 +95,6 @@ class DeliveryPlugin(Plugin[NoConfig]):
         self, service: ServiceId, config: Open311Config, context: Context[Any]
     ) -> Open311Connector:
         connector = Open311Connector(service, config, context)
+        connector.heard = self._systems.channel is not None
         self._systems.add(service, connector)
         return connector

@@ -27,6 +27,7 @@ from gateway_delivery.open311 import updates
 from gateway_delivery.systems import Systems
 
 _SIGNED = (signature.ID, signature.TIMESTAMP, signature.SIGNATURE)
+_PAUSE_SECONDS = 600.0
 
 
 class ServicesChannel(Channel[ServicesConfig]):
@@ -45,6 +46,7 @@ class ServicesChannel(Channel[ServicesConfig]):
         """Hear the ``systems`` of the same plugin; open nothing."""
         super().__init__(channel_id, config, context)
         self._systems = systems or Systems()
+        self._said_at: dict[ServiceId, float] = {}
 
     def routes(self) -> Iterable[RouteDef]:
         """Serve the address where each service's system answers."""
@@ -63,7 +65,7 @@ class ServicesChannel(Channel[ServicesConfig]):
         except PayloadError as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from None
         item = Item(external_id=f"{service}/{webhook_id}", sender=service)
-        kept = {name: request.headers[name] for name in _SIGNED}
+        kept = {name: _plain(request.headers[name]) for name in _SIGNED}
         await self.context.inbox.accept(self.id, body, [item], kept)
         return web.Response(status=202, text="accepted\n")
 
@@ -81,8 +83,16 @@ class ServicesChannel(Channel[ServicesConfig]):
             now = self.context.clock.now()
             return signature.verify(headers, body, secrets, now)
         except (signature.Refused, ValueError) as error:
-            self.context.log.warning("answer_refused", service=service)
+            self._say_refused(service)
             raise web.HTTPUnauthorized(text=f"{error}\n") from None
+
+    def _say_refused(self, service: ServiceId) -> None:
+        """Say now and then that a service is not heard: whoever wants can knock."""
+        now = self.context.clock.monotonic()
+        said_at = self._said_at.get(service, -_PAUSE_SECONDS)
+        if service in self._systems.services() and now - said_at >= _PAUSE_SECONDS:
+            self._said_at[service] = now
+            self.context.log.warning("answer_refused", service=service)
 
     async def receive(self) -> None:
         """Fetch the answers of systems that don't post them."""
@@ -124,3 +134,8 @@ class ServicesChannel(Channel[ServicesConfig]):
         """Refuse: no citizen is on this channel."""
         text = f"{self.id} is for services' answers: nobody gets {outgoing.delivery_id}"
         raise DeliveryError("no_citizens", text, retryable=False)
+
+
+def _plain(value: str) -> str:
+    """Return a header as text that can be stored, whatever octets it came in."""
+    return value.encode("ascii", "replace").decode()

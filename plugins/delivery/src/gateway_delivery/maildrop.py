@@ -29,6 +29,7 @@ from gateway_delivery.config import MaildropConfig
 from gateway_delivery.handover import as_data
 from gateway_delivery.letter import letter
 from gateway_delivery.names import folder_of, names_of
+from gateway_delivery.systems import UNHEARD
 from gateway_delivery.texts import Texts
 
 _READABLE = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
@@ -42,6 +43,8 @@ class MaildropConnector(Connector[MaildropConfig]):
     """
 
     semantics = Semantics.KEYED
+    heard = True
+    """Whether there is a channel by which answers come in."""
 
     def __init__(
         self, service: ServiceId, config: MaildropConfig, context: Context[Any]
@@ -112,7 +115,8 @@ class MaildropConnector(Connector[MaildropConfig]):
             await asyncio.to_thread(folder.sweep, self.config.path)
         except OSError as error:
             return Health(status=HealthStatus.DOWN, text=_why(error))
-        return Health(status=HealthStatus.OK)
+        lost = self.config.answers and not self.heard
+        return UNHEARD if lost else Health(status=HealthStatus.OK)
 
 
 def render(handover: Handover, words: Texts) -> folder.Contents:

@@ -6,9 +6,14 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any, Protocol, runtime_checkable
 
-from gateway.model import ChannelId, ServiceId
+from gateway.model import ChannelId, Health, HealthStatus, ServiceId
 from gateway.plugin import Context
 from gateway_delivery.webhook import WebhookConnector
+
+UNHEARD = Health(
+    status=HealthStatus.DEGRADED,
+    text='its answers reach nobody: add a [channels.<id>] with type = "services"',
+)
 
 
 @runtime_checkable
@@ -21,15 +26,23 @@ class Fetched(Protocol):
 
 
 class Systems:
-    """All connectors of one plugin; channels are made before them, and look here."""
+    """All connectors of one plugin; channels are made before them, and look here.
+
+    ``channel``: the one by which they can answer, if there is any.
+    """
 
     def __init__(self) -> None:
         """Know none yet."""
+        self.channel: ChannelId | None = None
         self._connectors: list[tuple[ServiceId, object]] = []
 
     def add(self, service: ServiceId, connector: object) -> None:
         """Note a connector of a service."""
         self._connectors.append((service, connector))
+
+    def services(self) -> set[ServiceId]:
+        """Return the services that have a connector here."""
+        return {service for service, _ in self._connectors}
 
     def secrets(self, service: ServiceId) -> list[str]:
         """Return the secrets that a service's system signs by; none if it has none."""

@@ -27,6 +27,7 @@ from gateway_delivery.open311 import report, updates
 from gateway_delivery.open311.client import MOST, REALTIME, Server
 from gateway_delivery.open311.report import Accepted, Update
 from gateway_delivery.open311.tracking import Tracked, Tracking
+from gateway_delivery.systems import UNHEARD
 from gateway_delivery.texts import Texts
 
 _SKEW: Final = timedelta(hours=1)
@@ -49,6 +50,8 @@ class Open311Connector(Connector[Open311Config]):
     """
 
     semantics = Semantics.QUERYABLE
+    heard = True
+    """Whether there is a channel by which updates come in."""
 
     @cached_property
     def _words(self) -> Texts:
@@ -180,4 +183,4 @@ class Open311Connector(Connector[Open311Config]):
         if missing := sorted(required - set(self.config.attributes)):
             text = f"it requires attributes: {', '.join(missing)}"
             return Health(status=HealthStatus.DEGRADED, text=text)
-        return Health(status=HealthStatus.OK)
+        return Health(status=HealthStatus.OK) if self.heard else UNHEARD
