@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from gateway import named, ratings, states, telling, texts
+from gateway import deadlines, named, ratings, states, telling, texts
 from gateway.city import City
+from gateway.model import ServiceId
 from gateway.store import schema
 from gateway.telling import Word
 
@@ -69,6 +70,7 @@ def reopen(connection: Connection, number: str, city: City, *, by: str) -> set[s
     """
     (row,) = named.find(connection, number)
     states.require(connection, states.REOPENED, states.Move(case_id=row.id, by=by))
+    deadlines.begin(connection, [(row.id, ServiceId(row.service))], city.deadlines)
     word = Word(
         conversation_id=row.conversation_id,
         case_id=row.id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from gateway import handing, identity, named, states, telling, texts
+from gateway import deadlines, handing, identity, named, states, telling, texts
 from gateway.city import City
 from gateway.errors import CaseError
 from gateway.handing import Turn
@@ -52,6 +52,7 @@ def move(  # noqa: PLR0913 (which, to whom, by whom and why)
         mark=identity.new_id(),
         patience=city.wait_for_attachments,
     )
+    deadlines.move(connection, row.id, service, city.deadlines)
     queues = handing.turn(connection, turned)
     word = Word(
         conversation_id=row.conversation_id,

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from gateway import audit, cases, handing, named, states, telling, texts
+from gateway import audit, cases, deadlines, handing, named, states, telling, texts
 from gateway.cases import Matter
 from gateway.city import City
 from gateway.errors import CaseError
@@ -145,6 +145,7 @@ def split(
         at=at,
     )
     case = cases.open_one(connection, matter, city.numbering)
+    deadlines.begin(connection, [(case.id, case.service)], city.deadlines)
     ids = [each.id for each in said]
     turned = Turn(
         case_id=row.id,

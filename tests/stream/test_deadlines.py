@@ -10,7 +10,7 @@ from sqlalchemy import Connection, update
 from test_questions import Asking
 from test_stream import Strict
 
-from gateway import deadlines
+from gateway import closing, correcting, deadlines, merging
 from gateway.app import Parts
 from gateway.model import Urgency
 from gateway.store import schema
@@ -198,6 +198,37 @@ async def test_opened_again(tmp_path, url):
         assert "reopened" == case.status
         assert case.deadline_at is not None
         assert [deadlines.NEAR] == await watched(city)
+
+
+async def test_staff_move_split_and_reopen(tmp_path, url):
+    """What staff do begins a deadline where an office has something to answer."""
+    async with small_city(tmp_path, Strict(), url=url, sections=RULES) as city:
+        await reported(city)
+        await city.say(text="e un lampione")
+        await city.settle(waiting=1)
+        (case,) = await city.rows(schema.cases)
+        said = [m for m in await city.rows(schema.message) if m.author == "citizen"]
+        run, town = city.gateway.store.run, city.gateway.city
+        await run(
+            lambda c: correcting.move(c, case.number, "verde", town, by="staff:test")
+        )
+        await city.settle(waiting=1)
+        other = await run(
+            lambda c: merging.split(
+                c, case.number, [said[-1].id], town, by="staff:test"
+            )
+        )
+        await city.settle(waiting=2)
+        await run(lambda c: closing.close(c, other, town, by="staff:test"))
+        await city.settle(waiting=1)
+        closed = await watched(city)
+        await run(lambda c: closing.reopen(c, other, town, by="staff:test"))
+        await city.settle(waiting=2)
+
+        assert 1 == len(closed)
+        assert ["case.deadline"] * 4 == await actions(city)
+        rows = {row.number: row for row in await city.rows(schema.cases)}
+        assert [True, True] == [row.deadline_at is not None for row in rows.values()]
 
 
 async def test_chosen_by_the_citizen(tmp_path):
