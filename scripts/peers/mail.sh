@@ -163,7 +163,7 @@ smtpd_sasl_path = inet:127.0.0.1:$sasl
 smtpd_peername_lookup = no
 smtp_host_lookup = native
 # Who has logged in is vouched for, as an MX does (RFC 8601).
-vouched = check_sasl_access inline:{ {ufficio@uno.test = PREPEND Authentication-Results: localhost; auth=pass smtp.auth=ufficio@uno.test} }
+vouched = check_sasl_access inline:{ {ufficio@uno.test = PREPEND Authentication-Results: localhost; auth=pass smtp.auth=ufficio@uno.test}, {cittadino@comune.test = PREPEND Authentication-Results: localhost; auth=pass smtp.auth=cittadino@comune.test} }
 smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 smtpd_recipient_restrictions = check_recipient_access inline:{{dopo@comune.test = 450 4.7.1 come back later}}, reject_unlisted_recipient
 message_size_limit = 31457280
