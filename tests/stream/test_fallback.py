@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import tempfile
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from small_city import City, Outside, small_city
 
 from gateway import failpoints
@@ -126,6 +131,17 @@ async def test_what_may_have_arrived_is_said_to_be_perhaps_double(
 
         assert [expected] == await passed_on(city)
         assert [True] == [h.maybe_sent for h in outside.spares]
+
+
+async def test_refusal_after_a_lost_reply_leaves_the_doubt(tmp_path):
+    """Lost first, refused then: the first attempt may have arrived all the same."""
+    outside = Outside(office_faults=[LOST, NEVER])
+    async with small_city(tmp_path, outside=outside, urp=both("blind")) as city:
+        await city.say(text="una buca")
+        await city.until(lambda: bool(outside.spares))
+        await city.settle()
+
+        assert [("refused", True)] == await passed_on(city)
 
 
 async def test_who_was_asked_and_has_nothing_leaves_no_doubt(tmp_path):
@@ -255,3 +271,30 @@ async def test_fault_between_the_two_loses_and_doubles_nothing(point, tmp_path, 
             assert [] == await dead(city)
     finally:
         failpoints.disarm()
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    main=st.lists(st.sampled_from([NEVER, DOWN, LOST]), max_size=6),
+    spare=st.lists(st.sampled_from([NEVER, DOWN]), max_size=3),
+)
+def test_whatever_fails_each_message_ends_in_one_place(main, spare, tmp_path):
+    """Main, spare or dead letter: one of them, and twice only where that is said."""
+    asyncio.run(_story(list(main), list(spare), tmp_path))
+
+
+async def _story(main: list, spare: list, tmp_path: Path) -> None:
+    outside = Outside(office_faults=main, spare_faults=spare)
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))
+    async with small_city(folder, outside=outside, urp=both("keyed")) as city:
+        for number in range(3):
+            await city.say(sender=f"anna{number}", text=f"buca {number}")
+        await city.settle()
+
+        ended = [h.message.text for h in outside.handovers + outside.spares]
+        dead_ones = {row.subject for row in await city.rows(schema.dead_letter)}
+        texts = {d.id: d.message_id for d in await city.rows(schema.delivery)}
+        assert len(ended) == len(set(ended))
+        assert 3 == len(ended) + len({texts[each] for each in dead_ones})
+        doubted = [True for _, twice in await passed_on(city) if twice]
+        assert sum(h.maybe_sent for h in outside.spares) <= len(doubted)

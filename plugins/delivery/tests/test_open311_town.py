@@ -85,6 +85,19 @@ async def test_updates_reach_the_citizen_and_the_end_closes_the_case(
         assert asked == server.asked
 
 
+async def test_what_is_said_again_later_is_news(server, tmp_path):
+    """The office goes back to an earlier note: the citizen reads it again."""
+    async with town(tmp_path, office(server), SPARE) as city:
+        await city.say("una buca", **PLACE)
+        await city.settle()
+        for count, notes in enumerate(("In corso.", "Sospeso.", "In corso."), start=1):
+            server.update("638345", notes=notes)
+            await city.until(lambda count=count: len(city.told()) == count)
+            await city.settle()
+
+        assert [True, False, True] == ["In corso." in text for text in city.told()]
+
+
 async def test_each_citizen_reads_of_their_own_report(server, tmp_path):
     """Many reports, updates in another order: none reaches anybody else."""
     async with town(tmp_path, office(server), SPARE) as city:
