@@ -19,6 +19,7 @@ from gateway.cli import (
     daemon,
     dead_letters,
     messages,
+    report,
 )
 from gateway.cli.extensions import WithPlugins
 from gateway.cli.output import EXIT_FAILED, complain
@@ -54,6 +55,7 @@ app.add_typer(cases.app, name="cases")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(audit.app, name="audit")
+app.add_typer(report.app, name="report")
 
 
 @app.callback(invoke_without_command=True)
