@@ -124,6 +124,31 @@ async def test_restarts_change_nothing(tmp_path, url):
         assert ["case.deadline", "case.reminded", "case.overdue"] == await actions(city)
 
 
+async def test_two_nodes_tell_once(tmp_path, postgresql):
+    """Whichever node is first: one reminder and one escalation for each case."""
+    outside = Outside()
+    story = {"url": postgresql, "sections": RULES, "outside": outside}
+    (tmp_path / "b").mkdir()
+    async with (
+        small_city(tmp_path, Strict(), **story) as city,
+        small_city(tmp_path / "b", Strict(), **story),
+    ):
+        for number in range(5):
+            await city.say(text="buca", sender=f"citizen{number}")
+        await city.settle(waiting=5)
+        await pass_time(city, deadline=False)
+        await city.until(lambda: len(urged(city)) >= 5)
+        await city.settle(waiting=5)
+        await pass_time(city, deadline=True)
+        await city.until(lambda: len(urged(city)) >= 10)
+        await city.settle()
+
+        assert [("capo", Urgency.ESCALATION)] * 5 + [
+            ("strade", Urgency.REMINDER)
+        ] * 5 == sorted(urged(city))
+        assert 5 == (await actions(city)).count("case.overdue")
+
+
 async def test_nobody_is_reminded_of_what_has_passed(tmp_path, url):
     """After a long stop only the escalation goes out."""
     async with small_city(tmp_path, Strict(), url=url, sections=RULES) as city:
