@@ -124,12 +124,18 @@ class MessageState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """A point on the map, WGS 84 degrees."""
+    """A point on the map, WGS 84 degrees, in a ``district`` of the city.
+
+    ``source`` says whence we have it: "" from the citizen, ``text`` from a street that
+    they wrote, ``photo`` from where a camera says it was.
+    """
 
     latitude: float
     longitude: float
     name: str = ""
     address: str = ""
+    district: str = ""
+    source: str = ""
 
 
 class AttachmentState(StrEnum):

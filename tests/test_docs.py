@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("plugins/*/README.md")]
 )
+PLACES = ROOT / "plugins" / "routing" / "tests" / "data"
 TRUST_LIST = ROOT / "plugins" / "email" / "tests" / "fixtures" / "pec" / "trust.pem"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -42,6 +43,8 @@ def test_configuration_blocks_are_right(text: str, page: Path, tmp_path, monkeyp
         monkeypatch.setenv(name, "whsec_c2l4dGVlbiBjaGFyYWN0ZXJzIGFuZCBtb3Jl")
     for name in re.findall(r'trust = "([^"]+)"', text):
         shutil.copy(TRUST_LIST, tmp_path / name)
+    for name in re.findall(r'^(?:streets|districts) = "([^"]+)"', text, re.MULTILINE):
+        shutil.copy(PLACES / name, tmp_path)
     path = tmp_path / "gateway.toml"
     path.write_text(text)
     document = Document.read(path)

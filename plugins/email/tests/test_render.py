@@ -129,7 +129,10 @@ def test_office_reads_who_when_where_and_how(
 ) -> None:
     """The body tells the office all it needs, in Italian and local time."""
     place = Location(
-        latitude=39.215311, longitude=9.110611, address="Via Roma 12\nCagliari"
+        latitude=39.215311,
+        longitude=9.110611,
+        address="Via Roma 12\nCagliari",
+        district="Marina",
     )
     delivery = handover(message=message(location=place), missing=("voce.ogg",))
     mail = _read(
@@ -150,7 +153,7 @@ def test_office_reads_who_when_where_and_how(
         "\n"
         "C'è una buca in via Roma, davanti al civico 12: è pericolosa.\n"
         "\n"
-        "Posizione: 39.215311, 9.110611, Via Roma 12 Cagliari\n"
+        "Posizione: 39.215311, 9.110611, Via Roma 12 Cagliari, Marina\n"
         "https://www.openstreetmap.org/?mlat=39.215311&mlon=9.110611"
         "#map=18/39.215311/9.110611\n"
         "\n"

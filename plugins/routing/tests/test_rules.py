@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from gateway_routing.conditions import Senses
 from gateway_routing.config import Rule
 from gateway_routing.languages import Languages
 from gateway_routing.rules import RuleBook
@@ -63,7 +64,9 @@ def message(text, **fields):
 
 
 def assigned(rules, text, **fields):
-    return RuleBook(rules, LANGUAGES.guess).assign(message(text, **fields))
+    return RuleBook(rules, Senses(language=LANGUAGES.guess)).assign(
+        message(text, **fields)
+    )
 
 
 def said(found, text):

@@ -191,7 +191,8 @@ def _place(location: Location | None) -> Place | None:
     if location is None:
         return None
     latitude, longitude = f"{location.latitude:.6f}", f"{location.longitude:.6f}"
-    words = [clean(word) for word in (location.name, location.address) if word]
+    named = (location.name, location.address, location.district)
+    words = [clean(word) for word in named if word]
     query = f"mlat={latitude}&mlon={longitude}"
     return Place(
         text=", ".join([latitude, longitude, *words]),

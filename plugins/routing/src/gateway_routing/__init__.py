@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway.commands import CommandGroup
+from gateway.errors import PluginError
 from gateway.model import Assignment, Message, ServiceId
 from gateway.plugin import Context, Plugin, hookimpl
 from gateway_routing import commands
-from gateway_routing.conditions import Guess
+from gateway_routing.conditions import Guess, Once, Senses, unknown
 from gateway_routing.config import RoutingConfig, Rule
 from gateway_routing.languages import Languages
+from gateway_routing.photos import Photos
+from gateway_routing.places import Places, make_places
 from gateway_routing.router import Router
 
 if TYPE_CHECKING:
@@ -31,6 +35,8 @@ class RoutingPlugin(Plugin[RoutingConfig]):
         """Know no rule before `startup`."""
         self._router = Router(RoutingConfig())
         self._slow = False
+        self._places: Places | None = None
+        self._photos: Photos | None = None
 
     @hookimpl
     def register_commands(self, group: CommandGroup) -> None:
@@ -40,10 +46,26 @@ class RoutingPlugin(Plugin[RoutingConfig]):
     @hookimpl
     async def startup(self, context: Context[RoutingConfig]) -> None:
         """Prepare the layers."""
+        config = context.config
+        places = await asyncio.to_thread(_places, config)
         self._router = await asyncio.to_thread(
-            make_router, context.config, context.services
+            make_router, config, context.services, places
         )
-        self._slow = context.config.model is not None
+        self._slow = config.model is not None
+        self._places = places
+        self._photos = _photos(config)
+
+    @hookimpl
+    async def enrich_message(
+        self, context: Context[RoutingConfig], message: Message
+    ) -> Message | None:
+        """Add where it is about: address, district, a point on the map."""
+        if self._places is None or message.amendment is not None:
+            return None
+        place = self._places.located(message)
+        if place is None and self._photos is not None:
+            place = await self._photos.located(context.files, message, self._places)
+        return None if place is None else replace(message, location=place)
 
     @hookimpl
     async def route_message(self, message: Message) -> Assignment | None:
@@ -53,22 +75,45 @@ class RoutingPlugin(Plugin[RoutingConfig]):
         return self._router.route(message)
 
 
-def make_router(config: RoutingConfig, services: Collection[ServiceId]) -> Router:
+def make_router(
+    config: RoutingConfig,
+    services: Collection[ServiceId],
+    places: Places | None = None,
+) -> Router:
     """Return the layers that ``config`` asks for.
 
     Raises:
-        PluginError: the model can't be read, or what tells languages is missing.
+        PluginError: the model or a list can't be read, or a library is missing.
 
     """
-    return Router(config, services, model=_model(config), guess=_guess(config.rules))
+    places = places or _places(config)
+    senses = Senses(
+        language=Once(_guess(config.rules)),
+        street=Once(places.street_of) if places else unknown,
+        district=Once(places.district_of) if places else unknown,
+    )
+    return Router(config, services, model=_model(config), senses=senses)
+
+
+def _places(config: RoutingConfig) -> Places | None:
+    return make_places(config.places) if config.places else None
+
+
+def _photos(config: RoutingConfig) -> Photos | None:
+    """Return what reads photos, if the city has decided so."""
+    return Photos() if config.places and config.places.exif else None
 
 
 def _model(config: RoutingConfig) -> Model | None:
     if config.model is None:
         return None
     # It needs numpy, which only a city with a model shall load.
-    from gateway_routing.model import Model  # noqa: PLC0415
-
+    try:
+        from gateway_routing.model import Model  # noqa: PLC0415
+    except ImportError as error:
+        raise PluginError(
+            f"{error}: pip install 'municipal-gateway-routing[model]'"
+        ) from None
     return Model.load(config.model.file)
 
 

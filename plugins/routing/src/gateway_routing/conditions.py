@@ -4,24 +4,64 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase, translate
+from typing import Generic, TypeVar
 
 from gateway.model import Message
 from gateway_routing.config import Rule
+from gateway_routing.words import plain
+
+AskedT = TypeVar("AskedT")
 
 Guess = Callable[[str], str]
 """Returns the language of a text (``it``), "" if it can't be told."""
+
+Find = Callable[[Message], str]
+"""Returns what a message is about: its street or district; "" if it is not known."""
 
 Condition = Callable[[Message], str]
 """Returns what holds, in the city's words; "" if it doesn't."""
 
 
-def conditions_of(rule: Rule, guess: Guess) -> tuple[Condition, ...]:
+def unknown(message: Message) -> str:
+    """Return "": nothing is known of where ``message`` is about."""
+    del message
+    return ""
+
+
+class Once(Generic[AskedT]):
+    """Asks once, however many rules want to know it of one message."""
+
+    def __init__(self, ask: Callable[[AskedT], str]) -> None:
+        """Remember the last answer of ``ask``."""
+        self._ask = ask
+        # One object, put in place at once: threads ask too.
+        self._last: tuple[AskedT, str] | None = None
+
+    def __call__(self, about: AskedT) -> str:
+        """Return the answer, the remembered one about the very same object."""
+        last = self._last
+        if last is None or last[0] is not about:
+            last = self._last = (about, self._ask(about))
+        return last[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """What tells of a message what it doesn't say itself."""
+
+    language: Guess = lambda _: ""
+    street: Find = unknown
+    district: Find = unknown
+
+
+def conditions_of(rule: Rule, senses: Senses) -> tuple[Condition, ...]:
     """Return the conditions of ``rule`` but words and expressions, cheapest first."""
-    return tuple(_made(rule, guess))
+    return tuple(_made(rule, senses))
 
 
-def _made(rule: Rule, guess: Guess) -> Iterator[Condition]:
+def _made(rule: Rule, senses: Senses) -> Iterator[Condition]:
     if rule.channels:
         yield _channel(frozenset(rule.channels))
     if rule.choices:
@@ -31,7 +71,11 @@ def _made(rule: Rule, guess: Guess) -> Iterator[Condition]:
     if rule.attachments:
         yield _attachment(rule.attachments)
     if rule.languages:
-        yield _language(frozenset(rule.languages), guess)
+        yield _language(frozenset(rule.languages), senses.language)
+    if rule.districts:
+        yield _place("zona", rule.districts, senses.district)
+    if rule.streets:
+        yield _place("via", rule.streets, senses.street)
 
 
 def _channel(channels: frozenset[str]) -> Condition:
@@ -73,5 +117,15 @@ def _language(languages: frozenset[str], guess: Guess) -> Condition:
     def holds(message: Message) -> str:
         language = guess(message.text)
         return f"lingua: {language}" if language in languages else ""
+
+    return holds
+
+
+def _place(kind: str, names: Sequence[str], find: Find) -> Condition:
+    wanted = frozenset(plain(name) for name in names)
+
+    def holds(message: Message) -> str:
+        found = find(message)
+        return f"{kind}: {found}" if found and plain(found) in wanted else ""
 
     return holds

@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, FilePath, model_validator
 
 from gateway.plugin import ChannelReference, Section, ServiceReference
 from gateway_routing import patterns
@@ -90,6 +90,12 @@ class Rule(Section):
     languages: tuple[Language, ...] = ()
     """Languages of the text (ISO 639-1): ``en``; texts of a few words have none."""
 
+    districts: tuple[Text, ...] = ()
+    """Districts it is about, as ``[plugins.routing.places]`` finds them."""
+
+    streets: tuple[Text, ...] = ()
+    """Streets it is about, as the city's list calls them."""
+
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """What each thing found counts."""
 
@@ -109,6 +115,8 @@ CONDITIONS = (
     "senders",
     "attachments",
     "languages",
+    "districts",
+    "streets",
 )
 """What a rule may ask."""
 
@@ -149,6 +157,44 @@ class QuestionSection(Section):
     """What to choose from."""
 
 
+class StreetColumns(Section):
+    """Which column of the list of streets is what; all but the first may be missing."""
+
+    street: Text = "street"
+    """Kind and name: *Via Giuseppe Garibaldi*."""
+
+    number: Text = "number"
+    """House number, on rows that are about one house."""
+
+    latitude: Text = "latitude"
+    """WGS 84 degrees."""
+
+    longitude: Text = "longitude"
+    """WGS 84 degrees."""
+
+    district: Text = "district"
+    """The district, where there is no map of them."""
+
+
+class PlacesSection(Section):
+    """Where a message is about."""
+
+    streets: FilePath | None = None
+    """The city's streets: a CSV file."""
+
+    columns: StreetColumns = StreetColumns()
+    """How its columns are called."""
+
+    districts: FilePath | None = None
+    """The city's districts: a GeoJSON file with polygons."""
+
+    district_property: Text = "name"
+    """The property with the name of a district."""
+
+    exif: bool = False
+    """Whether to read where photos were taken: personal data."""
+
+
 MIN_CONFIDENCE = 0.6
 """Of the model, where the configuration says nothing."""
 
@@ -169,8 +215,21 @@ class RoutingConfig(Section):
     rules: tuple[Rule, ...] = ()
     """The rule of which most was found wins; of equals the first."""
 
+    places: PlacesSection | None = None
+    """What finds out where a message is about."""
+
     model: ModelSection | None = None
     """What decides where no rule holds."""
 
     question: QuestionSection | None = None
     """What to ask if nothing decides, on channels that can show a menu."""
+
+    @model_validator(mode="after")
+    def _check_places_are_known(self) -> Self:
+        found = self.places or PlacesSection()
+        known = found.streets or found.districts
+        if not known and any(rule.districts or rule.streets for rule in self.rules):
+            raise ValueError(
+                "[plugins.routing.places] with streets or districts: rules ask for them"
+            )
+        return self

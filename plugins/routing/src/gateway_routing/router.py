@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.model import Alternative, Assignment, Clue, Grounds, Message, ServiceId
-from gateway_routing.conditions import Guess
+from gateway_routing.conditions import Senses
 from gateway_routing.config import RoutingConfig
 from gateway_routing.menu import TopicMenu
 from gateway_routing.rules import ALTERNATIVES, SOURCE, RuleBook
@@ -57,10 +57,10 @@ class Router:
         services: Collection[ServiceId] = (),
         *,
         model: Predicts | None = None,
-        guess: Guess = lambda _: "",
+        senses: Senses | None = None,
     ) -> None:
         """Route to ``services`` (empty: any that the configuration names)."""
-        self._rules = RuleBook(config.rules, guess)
+        self._rules = RuleBook(config.rules, senses)
         self._model = model
         self._threshold = config.model.min_confidence if config.model else 1.0
         self._services = frozenset(services) or None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.model import Alternative, Assignment, Clue, Grounds, Message, ServiceId
-from gateway_routing.conditions import Condition, Guess, conditions_of
+from gateway_routing.conditions import Condition, Senses, conditions_of
 from gateway_routing.config import Rule
 from gateway_routing.keywords import Keywords
 from gateway_routing.patterns import Patterns
@@ -33,12 +33,12 @@ class Hit:
 class RuleBook:
     """All rules, indexed by what they ask, so that a message meets only a few."""
 
-    def __init__(self, rules: Sequence[Rule], guess: Guess = lambda _: "") -> None:
-        """Prepare ``rules``; ``guess`` tells the language of a text."""
+    def __init__(self, rules: Sequence[Rule], senses: Senses | None = None) -> None:
+        """Prepare ``rules``; ``senses`` tell what a message doesn't say itself."""
         self._rules = rules
         self._keywords = Keywords(rules)
         self._patterns = Patterns(each for rule in rules for each in rule.patterns)
-        self._conditions = [conditions_of(rule, guess) for rule in rules]
+        self._conditions = [conditions_of(rule, senses or Senses()) for rule in rules]
         self._by_pattern = _index(rules, lambda rule: rule.patterns)
         # What has neither words nor patterns is looked up by choice, or one by one.
         bare = [n for n, rule in enumerate(rules) if not (rule.words or rule.patterns)]
