@@ -28,6 +28,7 @@ MODULES = (
     "streaming",
     "films",
     "mail_in",
+    "routing",
 )
 BENCH = ROOT / "build" / "bench.json"
 COLUMNS = ("name", "ours", "reference", "ratio", "spread")

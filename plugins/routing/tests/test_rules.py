@@ -1,12 +1,13 @@
 """The rule of which most is found names the service; of equals the first."""
 
 import csv
+import re
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from gateway_routing.conditions import Senses
+from gateway_routing.conditions import Senses, conditions_of
 from gateway_routing.config import Rule
 from gateway_routing.languages import Languages
 from gateway_routing.rules import RuleBook
@@ -164,3 +165,52 @@ def test_places_of_words_overlap_only_where_a_letter_is_several_words():
     ]
 
     assert [("a", 0, 1), ("1", 2, 3), ("2", 2, 3), ("ca", 4, 7)] == found
+
+
+CONDITIONS = st.fixed_dictionaries(
+    {"service": st.just("a")},
+    optional={
+        "words": st.just(["buca"]),
+        "patterns": st.just(["str.d"]),
+        "channels": st.sampled_from([["urp"], ["pec"], ["urp", "pec"]]),
+        "choices": st.sampled_from([["1"], ["1", "2"]]),
+        "senders": st.sampled_from(
+            [["*@A.it"], ["b@a.it"], ["mailto:b@*"], ["*@a.it", "x*"], ["*b@a.it"]]
+        ),
+        "attachments": st.just(["image/*"]),
+    },
+).filter(lambda rule: len(rule) > 1)
+
+
+@given(
+    st.lists(CONDITIONS, min_size=1, max_size=4),
+    st.sampled_from(["", "buca", "strada", "buca strada"]),
+    st.fixed_dictionaries(
+        {
+            "channel": st.sampled_from(["urp", "pec"]),
+            "choice": st.sampled_from(["", "1", "2"]),
+            "sender": st.sampled_from(
+                ["mailto:B@a.it", "mailto:c@b.it", "whatsapp:1", "mailto:x@b.it"]
+            ),
+            "attachments": st.sampled_from([[], ["image/png"]]),
+        }
+    ),
+)
+def test_index_misses_no_rule(given, text, fields):
+    """What a rule by itself holds for, the index of all finds."""
+    alone = [bool(tried(Rule(**each), text, fields)) for each in given]
+    found = assigned([Rule(**each) for each in given], text, **fields)
+
+    assert any(alone) == (found is not None)
+    if found is not None:
+        number = int(found.grounds.rule.removeprefix("rules[").removesuffix("]"))
+        assert alone[number]
+
+
+def tried(rule, text, fields):
+    """Tell whether a rule holds, without any index."""
+    said = message(text, **fields)
+    words = not rule.words or set(rule.words) & set(words_of(text))
+    patterns = not rule.patterns or re.search(rule.patterns[0], text)
+    held = [holds(said) for holds in conditions_of(rule, Senses())]
+    return words and patterns and all(held)

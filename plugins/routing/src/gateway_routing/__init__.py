@@ -15,12 +15,12 @@ from gateway_routing import commands
 from gateway_routing.conditions import Guess, Once, Senses, unknown
 from gateway_routing.config import RoutingConfig, Rule
 from gateway_routing.languages import Languages
-from gateway_routing.photos import Photos
-from gateway_routing.places import Places, make_places
 from gateway_routing.router import Router
 
 if TYPE_CHECKING:
     from gateway_routing.model import Model
+    from gateway_routing.photos import Photos
+    from gateway_routing.places import Places
 
 __all__ = ["RoutingConfig", "RoutingPlugin", "Rule", "make_router"]
 
@@ -95,19 +95,29 @@ def make_router(
     return Router(config, services, model=_model(config), senses=senses)
 
 
+# What follows is imported where it is configured: nobody else shall wait for it.
+
+
 def _places(config: RoutingConfig) -> Places | None:
-    return make_places(config.places) if config.places else None
+    if config.places is None:
+        return None
+    from gateway_routing.places import make_places  # noqa: PLC0415
+
+    return make_places(config.places)
 
 
 def _photos(config: RoutingConfig) -> Photos | None:
     """Return what reads photos, if the city has decided so."""
-    return Photos() if config.places and config.places.exif else None
+    if config.places is None or not config.places.exif:
+        return None
+    from gateway_routing.photos import Photos  # noqa: PLC0415
+
+    return Photos()
 
 
 def _model(config: RoutingConfig) -> Model | None:
     if config.model is None:
         return None
-    # It needs numpy, which only a city with a model shall load.
     try:
         from gateway_routing.model import Model  # noqa: PLC0415
     except ImportError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.model import Alternative, Assignment, Clue, Grounds, Message, ServiceId
+from gateway_routing.anchors import Anchors
 from gateway_routing.conditions import Condition, Senses, conditions_of
 from gateway_routing.config import Rule
 from gateway_routing.keywords import Keywords
@@ -36,14 +37,12 @@ class RuleBook:
     def __init__(self, rules: Sequence[Rule], senses: Senses | None = None) -> None:
         """Prepare ``rules``; ``senses`` tell what a message doesn't say itself."""
         self._rules = rules
+        senses = senses or Senses()
         self._keywords = Keywords(rules)
         self._patterns = Patterns(each for rule in rules for each in rule.patterns)
-        self._conditions = [conditions_of(rule, senses or Senses()) for rule in rules]
+        self._conditions = [conditions_of(rule, senses) for rule in rules]
         self._by_pattern = _index(rules, lambda rule: rule.patterns)
-        # What has neither words nor patterns is looked up by choice, or one by one.
-        bare = [n for n, rule in enumerate(rules) if not (rule.words or rule.patterns)]
-        self._by_choice = _index(rules, lambda rule: rule.choices)
-        self._others = [number for number in bare if not rules[number].choices]
+        self._anchors = Anchors(rules, senses)
 
     def assign(self, message: Message) -> Assignment | None:
         """Return the service that the rules name for ``message``, if any does.
@@ -84,8 +83,8 @@ class RuleBook:
         for pattern in matched:
             for number in self._by_pattern[pattern]:
                 patterns.setdefault(number, []).append(pattern)
-        chosen = self._by_choice.get(message.choice, ()) if message.choice else ()
-        for number in sorted({*words, *patterns, *chosen, *self._others}):
+        anchored = self._anchors.rules_for(message)
+        for number in sorted({*words, *patterns, *anchored}):
             rule = self._rules[number]
             found, matching = words.get(number, []), patterns.get(number, [])
             if (rule.words and not found) or (rule.patterns and not matching):
