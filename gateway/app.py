@@ -64,7 +64,7 @@ from gateway.reminders import Reminders
 from gateway.state import StoredState
 from gateway.store import Store, open_store
 from gateway.store.migrate import prepare
-from gateway.texts import Texts
+from gateway.texts import Texts, texts_in
 from gateway.watchdog import LoopWatchdog
 from gateway.web import Handler, Ops, make_app
 from gateway.workers import Crew, Pace, Worker
@@ -338,7 +338,7 @@ class Gateway:
         }
 
     def _packing(self) -> delivering.Packing:
-        words = Texts(self.settings.gateway.language)
+        words = texts_of(self.settings)
         return delivering.Packing(
             self.attachments,
             words,
@@ -438,7 +438,7 @@ class Gateway:
         links = links_of(self.settings)
         if links is None:
             return None
-        words = Texts(self.settings.gateway.language)
+        words = texts_of(self.settings)
         return Downloads(
             links, self.store, self.attachments, self._clock, words
         ).handler
@@ -537,12 +537,17 @@ def pace_of(settings: Settings) -> Pace:
     )
 
 
+def texts_of(settings: Settings) -> Texts:
+    """Return the texts in the city's language, with its own words where it has some."""
+    return texts_in(settings.gateway.language, settings.gateway.templates)
+
+
 def city_of(settings: Settings, host: PluginHost) -> City:
     """Return what the record needs to know of the city."""
     gateway = settings.gateway
     types = host.channel_types()
     return City(
-        texts=Texts(gateway.language),
+        texts=texts_of(settings),
         services={key: each.name for key, each in settings.services.items()},
         numbering=Numbering(
             pattern=gateway.case_pattern, timezone=ZoneInfo(gateway.timezone)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import gettext
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 LOCALES = Path(__file__).parent / "locale"
 DOMAIN = "gateway"
+LANGUAGES = ("it", "en")
+"""Those that we ship; of others a city has the notices, the rest is English."""
 
 # The msgids are English; the catalogs under `locale/` hold the other languages.
 NEW_CASE = (
@@ -99,14 +103,25 @@ LOST_ATTACHMENT = "attachment {name} could not be fetched"
 PENDING_ATTACHMENT = "attachment {name} has not arrived yet"
 
 
+class Own(Protocol):
+    """A city's own words (`gateway.wording`)."""
+
+    def say(self, msgid: str, values: Mapping[str, object]) -> str | None:
+        """Return them for a text of ours, None if there are none."""
+
+
 class Texts:
     """The texts in one language."""
 
-    def __init__(self, language: str) -> None:
-        """Load the catalog of ``language``; English needs none."""
+    def __init__(self, language: str, own: Own | None = None) -> None:
+        """Load the catalog of ``language``; what the city says by its ``own`` is first.
+
+        English needs no catalog, and stands in for the languages that have none.
+        """
         self.language = language
+        self._own = own
         self._catalog = gettext.translation(
-            DOMAIN, LOCALES, [language], fallback=language == "en"
+            DOMAIN, LOCALES, [language], fallback=language != "it"
         )
 
     def say(self, msgid: str, **values: object) -> str:
@@ -114,7 +129,8 @@ class Texts:
 
         The values are put in as they are: a brace in them is no placeholder.
         """
-        return self._catalog.gettext(msgid).format(**values)
+        said = self._own.say(msgid, values) if self._own else None
+        return said or self._catalog.gettext(msgid).format(**values)
 
     def weekday(self, local: datetime) -> str:
         """Return the name of a local time's day of the week."""
@@ -132,3 +148,12 @@ class Texts:
         from babel.dates import format_datetime  # noqa: PLC0415 (few texts need it)
 
         return format_datetime(local, form, locale=self.language)
+
+
+def texts_in(language: str, templates: Path | None = None) -> Texts:
+    """Return the texts in ``language``, with a city's own in ``templates``."""
+    if templates is None:
+        return Texts(language)
+    from gateway.wording import Wording  # noqa: PLC0415 (0.1 s that few cities need)
+
+    return Texts(language, Wording(templates, language))

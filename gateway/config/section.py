@@ -25,6 +25,7 @@ from gateway.config.hours import (
 )
 from gateway.config.references import ServiceReference
 from gateway.model import ChannelId, ServiceId
+from gateway.texts import LANGUAGES
 
 MAY_BE_PLAIN = "x-may-be-plain"
 """Marks, in a field's schema, a secret that may also be written down."""
@@ -121,8 +122,11 @@ class GatewaySection(Section):
     default_service: ServiceReference
     """The service that gets what no rule routes."""
 
-    language: Literal["it", "en"] = "it"
-    """Language of the texts to citizens."""
+    language: Literal["it", "en", "de", "fr", "sl"] = "it"
+    """Language of the texts to citizens; those after ``en`` need ``templates``."""
+
+    templates: Path | None = None
+    """Folder with your own words for the notices (docs/municipalities.md)."""
 
     timezone: Annotated[str, AfterValidator(_timezone)] = "Europe/Rome"
     """Time zone of the city: decides the year of a case number."""
@@ -148,6 +152,19 @@ class GatewaySection(Section):
 
     ask_satisfaction: bool = False
     """Whether citizens are asked, once, how content they are when a case is closed."""
+
+    @model_validator(mode="after")
+    def _check_templates(self) -> Self:
+        """Refuse templates that would fail when they are needed."""
+        if self.templates is not None:
+            from gateway import wording  # noqa: PLC0415 (0.1 s that few cities need)
+
+            if found := wording.problems(self.templates, self.language):
+                raise ValueError(f"good templates: {'; '.join(found)}")
+        elif self.language not in LANGUAGES:
+            known = ", ".join(LANGUAGES)
+            raise ValueError(f"language {known}, or another one with templates")
+        return self
 
 
 class StoreSection(Section):

@@ -32,9 +32,9 @@ class Texts:
     """The texts in one language."""
 
     def __init__(self, language: str) -> None:
-        """Load the catalog of ``language``; English needs none."""
+        """Load the catalog of ``language``; English stands in for what has none."""
         self._catalog = gettext.translation(
-            DOMAIN, LOCALES, [language], fallback=language == "en"
+            DOMAIN, LOCALES, [language], fallback=language != "it"
         )
 
     def say(self, msgid: str, **values: object) -> str:

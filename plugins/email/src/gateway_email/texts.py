@@ -56,10 +56,10 @@ class Texts:
     """The texts in one language."""
 
     def __init__(self, language: str) -> None:
-        """Load the catalog of ``language``; English needs none."""
+        """Load the catalog of ``language``; English stands in for what has none."""
         self.language = language
         self.catalog = gettext.translation(
-            DOMAIN, LOCALES, [language], fallback=language == "en"
+            DOMAIN, LOCALES, [language], fallback=language != "it"
         )
 
     def say(self, msgid: str, **values: object) -> str:
