@@ -109,5 +109,7 @@ def test_language_without_all_its_notices_is_refused(tmp_path: Path):
     """Each that is missing is named; without templates, what is shipped."""
     with pytest.raises(ValidationError, match=r"fr/closed\.txt is missing"):
         GatewaySection.model_validate(CITY | {"language": "fr", "templates": tmp_path})
-    with pytest.raises(ValidationError, match="language it, en, or another one with templates"):
+    with pytest.raises(
+        ValidationError, match="language it, en, or another one with templates"
+    ):
         GatewaySection.model_validate(CITY | {"language": "fr"})
