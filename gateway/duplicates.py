@@ -48,12 +48,12 @@ def link(connection: Connection, number: str, main: str, *, by: str) -> None:
     other, root = named.find(connection, number, main)
     if root.duplicate_of is not None:
         (root,) = _by_id(connection, root.duplicate_of)
-    people = named.citizens(connection, [other.conversation_id, root.conversation_id])
     problem = ""
+    for row in [*_linked(connection, other.id), other]:
+        if _same_citizen(connection, row, root):
+            problem = f"{row.number} and {root.number} are of one citizen: merge them"
     if other.id == root.id:
         problem = f"{number} is the main case of these already"
-    elif len(people) == 1:
-        problem = f"{number} and {root.number} are of one citizen: merge them instead"
     for row in (other, root):
         if row.status == CaseStatus.CLOSED.value:
             problem = f"{row.number} is closed: reopen it first"
@@ -85,6 +85,45 @@ def unlink(connection: Connection, number: str, *, by: str) -> None:
         update(table).where(table.c.id == row.id).values(duplicate_of=None)
     )
     _record(connection, "case.unlinked", row.id, row.duplicate_of, by)
+
+
+def follow(connection: Connection, old: Any, new: Any) -> None:
+    """Bring the links of a case together with those of the one in which it goes on.
+
+    The main case of either is that of all; what that leaves linked to a case of the
+    same citizen is linked no more.
+    """
+    main = new
+    for each in (old.duplicate_of, new.duplicate_of):
+        if each not in {None, old.id, new.id}:
+            (main,) = _by_id(connection, each)
+    members = [row for row in _linked(connection, old.id, new.id) if row.id != old.id]
+    group = {row.id: row for row in (*members, new) if row.id != main.id}
+    table = schema.cases
+    for row in group.values():
+        linked = None if _same_citizen(connection, row, main) else main.id
+        connection.execute(
+            update(table).where(table.c.id == row.id).values(duplicate_of=linked)
+        )
+    alone = {old.id, main.id}
+    connection.execute(
+        update(table).where(table.c.id.in_(alone)).values(duplicate_of=None)
+    )
+
+
+def _linked(connection: Connection, *mains: str) -> Sequence[Any]:
+    table = schema.cases
+    return connection.execute(
+        select(table)
+        .where(table.c.duplicate_of.in_(mains))
+        .order_by(table.c.id)
+        .with_for_update()
+    ).all()
+
+
+def _same_citizen(connection: Connection, one: Any, other: Any) -> bool:
+    both = [one.conversation_id, other.conversation_id]
+    return len(named.citizens(connection, both)) == 1
 
 
 def _by_id(connection: Connection, case_id: str) -> Sequence[Any]:

@@ -10,7 +10,17 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from gateway import audit, cases, deadlines, handing, named, states, telling, texts
+from gateway import (
+    audit,
+    cases,
+    deadlines,
+    duplicates,
+    handing,
+    named,
+    states,
+    telling,
+    texts,
+)
 from gateway.cases import Matter
 from gateway.city import City
 from gateway.errors import CaseError
@@ -95,25 +105,12 @@ def _follow(connection: Connection, old: Any, new: Any) -> None:
         .where((table.c.merged_into == old.id) | (table.c.id == old.id))
         .values(merged_into=new.id)
     )
-    # The main case of the two has the duplicates of both.
-    main = new.duplicate_of or old.duplicate_of
-    main = new.id if main in {None, old.id, new.id} else main
-    connection.execute(
-        update(table)
-        .where(table.c.duplicate_of.in_([old.id, new.id]))
-        .values(duplicate_of=main)
-    )
-    connection.execute(
-        update(table).where(table.c.id.in_([old.id, new.id])).values(duplicate_of=None)
-    )
     connection.execute(
         update(table)
         .where(table.c.id == new.id)
-        .values(
-            duplicate_of=None if main == new.id else main,
-            last_message_at=max(old.last_message_at, new.last_message_at),
-        )
+        .values(last_message_at=max(old.last_message_at, new.last_message_at))
     )
+    duplicates.follow(connection, old, new)
 
 
 def split(

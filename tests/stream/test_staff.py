@@ -283,7 +283,7 @@ async def test_link_that_makes_no_sense(tmp_path):
     async with small_city(tmp_path) as city:
         first, second = await two(city)
         hers = await number_of(city, "una buca", sender="bea")
-        with pytest.raises(CaseError, match="merge them instead"):
+        with pytest.raises(CaseError, match="of one citizen: merge them"):
             await do(city, duplicates.link, first, second)
         with pytest.raises(CaseError, match="linked to no other"):
             await do(city, duplicates.unlink, first)
