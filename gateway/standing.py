@@ -82,6 +82,9 @@ def tell(row: Any, city: City) -> str:
         opened=_local(row.opened_at, city),
         last=_local(row.last_message_at, city),
     )
+    if row.deadline_at is not None:
+        due = say(texts.STATUS_DUE, due=_local(row.deadline_at, city))
+        told = f"{told} {due}"
     if row.closed_at is None:
         return told
     return f"{told} {say(texts.STATUS_ENDED, closed=_local(row.closed_at, city))}"

@@ -42,6 +42,7 @@ STATUS = (
     " message on {last:%d/%m/%Y}."
 )
 STATUS_ENDED = "Closed on {closed:%d/%m/%Y}."
+STATUS_DUE = "The office is to answer by {due:%d/%m/%Y}."
 STATUS_NONE = "You have no open reports."
 STATUS_UNKNOWN = "We know no report {number} of yours."
 STATUS_NEW = "registered, on its way to the office"

@@ -179,6 +179,33 @@ async def test_case_is_shown_with_all_that_belongs_to_it(town: Town):
     assert [] == await town.listed("cases", "list", "--status", "closed")
 
 
+async def test_staff_change_cases_beside_the_daemon(town: Town):
+    """Each command tells what it did, or refuses and says why; the daemon does it."""
+    await town.say("anna", text="una buca grande in via Roma")
+    await town.say("bea", text="via Roma, grande buca")
+    await town.until(lambda: 4 == len(town.arrived))
+    one, other = sorted(each["number"] for each in await town.listed("cases", "list"))
+
+    await town.command("cases", "move", one, "urp", "--reason", "non è una strada")
+    await town.until(lambda: ("urp", "m1") in town.arrived)
+    await town.command("cases", "merge", other, one, code=1)
+    (found,) = await town.listed("cases", "duplicates", one)
+    assert other == found["number"]
+    await town.command("cases", "link", other, one)
+    assert f"{one} is closed\n" == await town.command("cases", "close", one)
+    assert ["closed"] * 2 == [c["status"] for c in await town.listed("cases", "list")]
+    await town.command("cases", "reopen", other)
+    await town.command("cases", "unlink", other)
+    await town.say("bea", text="e un lampione")
+    await town.until(lambda: ("strade", "m3") in town.arrived)
+    messages = (await town.listed("cases", "show", other))["messages"]
+    (lamp,) = [m["id"] for m in messages if m["author"] == "citizen"][1:]
+    new = (await town.command("cases", "split", other, lamp)).split()[0]
+    await town.command("cases", "merge", other, new)
+
+    assert "strade" == (await town.listed("cases", "show", new))["service"]
+
+
 async def test_dead_letter_is_shown_retried_and_discarded(town: Town):
     """What nobody could read: seen whole, tried again, closed with a reason."""
     await town.say("anna")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -11,6 +14,8 @@ from sqlalchemy import text
 from gateway.errors import SchemaMismatch
 from gateway.store import migrate, schema
 from gateway.store.engine import migration_engine
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def test_code_and_migrations_agree_on_the_revision():
@@ -27,6 +32,40 @@ def test_migrations_make_the_schema_of_the_code(migrated: str):
         context = MigrationContext.configure(connection)
 
         assert [] == compare_metadata(context, schema.metadata)
+    engine.dispose()
+
+
+def test_closed_cases_get_the_time_of_their_end(store_url: str):
+    """From the record; of those before it was kept, that of the last message."""
+    engine = migration_engine(store_url)
+    with engine.begin() as connection:
+        configuration = migrate.alembic_config()
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "0004")
+        connection.execute(text("INSERT INTO contact VALUES ('c', '')"))
+        connection.execute(
+            text("INSERT INTO conversation VALUES ('t', 'p', 'c', '', 0)")
+        )
+        for number, status in enumerate(["assigned", "closed", "closed"]):
+            connection.execute(
+                text("INSERT INTO cases VALUES (:id, :id, 't', 'urp', :status, 1, 2)"),
+                {"id": str(number), "status": status},
+            )
+        connection.execute(
+            schema.event.insert().values(
+                seq=1,
+                at=EPOCH + timedelta(microseconds=7),
+                action="case.closed",
+                subject="1",
+                actor="",
+                data="{}",
+                hash=b"",
+            )
+        )
+        command.upgrade(configuration, "0005")
+        rows = connection.execute(text("SELECT closed_at FROM cases ORDER BY id"))
+
+        assert [None, 7, 2] == list(rows.scalars())
     engine.dispose()
 
 
