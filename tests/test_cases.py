@@ -6,16 +6,30 @@ import asyncio
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import Connection
 
+from gateway import closing, duplicates, merging
 from gateway.cases import Joining, Matter, Numbering, assign_cases
-from gateway.model import ServiceId
+from gateway.city import City
+from gateway.errors import CaseError
+from gateway.model import Case, ServiceId
 from gateway.store import Store, schema
+from gateway.texts import Texts
 
 NEW_YEAR = datetime(2027, 1, 1, 0, 0, 1, tzinfo=UTC)
 NUMBERING = Numbering(pattern="URP-{year}-{number:06}", timezone=UTC)
+
+CITY = City(
+    texts=Texts("it"),
+    services={ServiceId("urp"): "URP"},
+    numbering=NUMBERING,
+    joining=Joining(within=timedelta(hours=1)),
+    acknowledge=True,
+    wait_for_attachments=timedelta(0),
+)
 
 
 @pytest.fixture
@@ -64,3 +78,86 @@ async def test_first_cases_of_a_year_at_once(store: Store, conversations: list[s
     behind = await store.run(lambda connection: take(connection, conversations[1]))
 
     assert ("URP-2027-000001", "URP-2027-000002") == (await ahead, behind)
+
+
+def _open(connection: Connection, conversation_id: str, **more: object) -> Case:
+    matter = Matter(
+        conversation_id=conversation_id, service=ServiceId("urp"), at=NEW_YEAR, **more
+    )
+    joining = Joining(within=timedelta(hours=1))
+    (joined,) = assign_cases(connection, [matter], NUMBERING, joining)
+    return joined.case
+
+
+async def _raced(store: Store, staff, citizen) -> object:
+    """Let a message be recorded while staff's change is on its way to its commit."""
+    begun = threading.Event()
+
+    def change(connection: Connection) -> None:
+        staff(connection)
+        begun.set()
+        time.sleep(0.3)
+
+    ahead = asyncio.ensure_future(store.run(change))
+    await asyncio.to_thread(begun.wait, 10)
+    found = await store.run(citizen)
+    await ahead
+    return found
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_message_while_its_case_is_merged(
+    store: Store, conversations: list[str], named
+):
+    """It joins the case in which that one goes on, or opens one; never what is gone."""
+    one, _ = conversations
+    old = await store.run(lambda c: _open(c, one))
+    new = await store.run(lambda c: _open(c, one, anew=True))
+    pair = (old.number, new.number)
+    aged = schema.cases.update().where(schema.cases.c.id == new.id)
+    aged = aged.values(last_message_at=NEW_YEAR - timedelta(days=1))
+    await store.run(lambda c: c.execute(aged))
+
+    joined = await _raced(
+        store,
+        lambda c: merging.merge(c, *pair, CITY, by="staff"),
+        lambda c: _open(c, one, case_id=old.id if named else None),
+    )
+
+    assert joined.id != old.id
+    assert not named or joined.id == new.id
+
+
+async def test_message_while_its_case_is_closed(store: Store, conversations: list[str]):
+    """What names nothing joins no case that is being closed."""
+    case = await store.run(lambda c: _open(c, conversations[0]))
+
+    joined = await _raced(
+        store,
+        lambda c: closing.close(c, case.number, CITY, by="staff"),
+        lambda c: _open(c, conversations[0]),
+    )
+
+    assert joined.id != case.id
+
+
+async def test_case_linked_while_its_main_case_is_closed(
+    store: Store, conversations: list[str]
+):
+    """Refused, or closed with it: no citizen waits for a word that never comes."""
+    main, other = [
+        await store.run(partial(_open, conversation_id=c)) for c in conversations
+    ]
+
+    def link(connection: Connection) -> str:
+        try:
+            duplicates.link(connection, other.number, main.number, by="staff")
+        except CaseError as error:
+            return str(error)
+        return ""
+
+    refused = await _raced(
+        store, lambda c: closing.close(c, main.number, CITY, by="staff"), link
+    )
+
+    assert f"{main.number} is closed: reopen it first" == refused
