@@ -78,9 +78,9 @@ OVERDUE = (
     " {service}."
 )
 REPORT_TITLE = "Report from {start:%d/%m/%Y} to {end:%d/%m/%Y}"
-REPORT_NOTE = (
-    "Durations are in working hours. Open cases are those at the end of the period."
-)
+REPORT_NOTE = "Open cases are those at the end of the period."
+REPORT_WORKING = "Durations are in working hours."
+REPORT_PLAIN = "Durations are in hours, nights and holidays included."
 REPORT_CHANNELS = "Messages by channel"
 REPORT_SERVICES = "Messages by office"
 REPORT_HOURS = "Messages by hour of the day"

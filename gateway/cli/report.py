@@ -128,6 +128,7 @@ class Report:
 
     city: str
     title: str
+    note: str
     words: Texts
     tables: Sequence[Table]
 
@@ -145,13 +146,16 @@ def _period(setup: Setup, first: datetime | None, last: datetime | None) -> Peri
 def _report(connection: Connection, setup: Setup, period: Period) -> Report:
     settings = setup.settings
     words = Texts(settings.gateway.language)
-    found = figures.read(connection, period, hours_of(settings))
+    hours = hours_of(settings)
+    found = figures.read(connection, period, hours)
+    measure = texts.REPORT_WORKING if hours else texts.REPORT_PLAIN
     names = {str(key): service.name for key, service in settings.services.items()}
     return Report(
         city=settings.gateway.name,
         title=words.say(
             texts.REPORT_TITLE, start=period.start, end=period.end - _DAY_LONG
         ),
+        note=f"{words.say(measure)} {words.say(texts.REPORT_NOTE)}",
         words=words,
         tables=tables_of(found, words, names),
     )
@@ -159,7 +163,7 @@ def _report(connection: Connection, setup: Setup, period: Period) -> Report:
 
 def _print(found: Report) -> None:
     say = found.words.say
-    typer.echo(f"{found.title}\n{say(texts.REPORT_NOTE)}")
+    typer.echo(f"{found.title}\n{found.note}")
     for table in found.tables:
         typer.echo(f"\n{table.title}")
         rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
@@ -192,7 +196,7 @@ def _as_html(found: Report) -> str:
         language=found.words.language,
         city=found.city,
         title=found.title,
-        note=say(texts.REPORT_NOTE),
+        note=found.note,
         nothing=say(texts.REPORT_NOTHING),
         tables=found.tables,
     )

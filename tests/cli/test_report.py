@@ -43,7 +43,9 @@ def report() -> Report:
     """A report of an office whose name is no harmless one."""
     words = Texts("it")
     tables = tables_of(FIGURES, words, {"urp": "=1+1<script>alert(1)</script>"})
-    return Report(city="Prova & Co", title="Rapporto", words=words, tables=tables)
+    return Report(
+        city="Prova & Co", title="Rapporto", note="", words=words, tables=tables
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,6 +126,7 @@ def test_commands(tmp_path):
 
     assert 0 == table.returncode, table.stderr
     assert "Rapporto dal 01/11/2026 al 30/11/2026" in table.stdout
+    assert "Le durate sono in ore, notti e festivi compresi." in table.stdout
     assert 0 == page.returncode, page.stderr
     assert (tmp_path / "r.html").read_text().startswith("<!DOCTYPE html>")
     header = "month,channel,service,district,state,days_to_answer,days_to_close"
