@@ -14,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import DeliveryError
-from gateway.model import Address, Enclosure, HealthStatus, Semantics, ServiceId
+from gateway.model import (
+    Address,
+    Enclosure,
+    HealthStatus,
+    Semantics,
+    ServiceId,
+    Urgency,
+)
 
 POINTS = ("maildrop.before_stage", "maildrop.before_mark", "maildrop.before_show")
 
@@ -60,6 +67,16 @@ async def test_handover_is_a_folder_with_all_there_is(
     assert "Inviato: 29/03/2026 alle 22:04, via WhatsApp" in read
     assert "Luogo: via Roma, 39.215300, 9.110700" in read
     assert "Manca: video.mp4 has not arrived" in read
+
+
+@pytest.mark.parametrize("urgency", [None, *Urgency])
+async def test_programs_read_that_it_is_urgent(connector, drop, handover, urgency):
+    """What comes once more because of a deadline says so."""
+    await connector.deliver(handover(urgency=urgency))
+
+    (shown,) = seen(drop)
+    said = json.loads((shown / "message.json").read_text())
+    assert urgency == said["urgency"]
 
 
 async def test_repetition_changes_nothing(connector, drop, handover):

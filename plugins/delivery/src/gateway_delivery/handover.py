@@ -21,6 +21,7 @@ def as_data(
     return {
         "delivery": handover.delivery_id,
         "kind": kind_of(handover),
+        "urgency": handover.urgency.value if handover.urgency else None,
         "created_at": handover.created_at.isoformat(),
         "case": {"number": case.number, "opened_at": case.opened_at.isoformat()},
         "service": {"id": handover.service, "name": handover.service_name},
