@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
@@ -202,8 +203,9 @@ class Courier:
             return await self._guarded(self._target.resolve(parcel), unknown=True)
         except DeliveryError as error:
             # Whatever kept us from asking: the other side may still have it.
-            error.unknown = True
-            raise
+            doubt = copy(error)
+            doubt.unknown = True
+            raise doubt from error
 
     async def _send(self, parcel: Parcel) -> Receipt:
         hit("courier.before_send")
@@ -268,6 +270,8 @@ class Courier:
         state = DeliveryState.PENDING
         if error.unknown or parcel.before is DeliveryState.UNKNOWN:
             state = DeliveryState.UNKNOWN
+        if error.unknown:
+            # Of an earlier doubt we have waited for word before this attempt.
             delay = max(delay, self._target.grace)
         again = Again(
             parcel=parcel,

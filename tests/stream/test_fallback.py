@@ -135,7 +135,7 @@ async def test_what_may_have_arrived_is_said_to_be_perhaps_double(
 
 async def test_refusal_after_a_lost_reply_leaves_the_doubt(tmp_path):
     """Lost first, refused then: the first attempt may have arrived all the same."""
-    outside = Outside(office_faults=[LOST, NEVER])
+    outside = Outside(office_faults=[LOST, NEVER], spare_faults=[DOWN])
     async with small_city(tmp_path, outside=outside, urp=both("blind")) as city:
         await city.say(text="una buca")
         await city.until(lambda: bool(outside.spares))
@@ -286,7 +286,10 @@ def test_whatever_fails_each_message_ends_in_one_place(main, spare, tmp_path):
 async def _story(main: list, spare: list, tmp_path: Path) -> None:
     outside = Outside(office_faults=main, spare_faults=spare)
     folder = Path(tempfile.mkdtemp(dir=tmp_path))
-    async with small_city(folder, outside=outside, urp=both("keyed")) as city:
+    keys = "breaker_failures = 99"
+    async with small_city(
+        folder, outside=outside, urp=both("keyed"), outbox=keys
+    ) as city:
         for number in range(3):
             await city.say(sender=f"anna{number}", text=f"buca {number}")
         await city.settle()
