@@ -19,7 +19,11 @@ from gateway.model import (
 from gateway.store import schema
 
 _BY_PEOPLE = ("case.reassigned", "case.settled")
-_BY_WORK = (CaseStatus.ANSWERED.value, CaseStatus.CLOSED.value)
+_BY_WORK = (
+    CaseStatus.ANSWERED.value,
+    CaseStatus.CLOSED.value,
+    CaseStatus.REOPENED.value,
+)
 
 
 def decided(connection: Connection) -> list[Decided]:

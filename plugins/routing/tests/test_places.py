@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from gateway_routing.config import PlacesSection
 from gateway_routing.districts import Districts
 from gateway_routing.photos import Photos
 from gateway_routing.places import make_places
+from gateway_routing.streets import Street, Streets
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -66,6 +68,24 @@ def test_any_text(text):
     if found is not None:
         assert 0 <= found.start < found.end <= len(text)
         assert found.street.name in STREETS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "via " * 5000,
+        "via a" * 4000,
+        "via Roma" + " " * 20_000,
+        "via xxxxxxxxxx " * 1000,
+    ],
+)
+def test_time_is_bounded(text):
+    """Nobody holds the others up by a text."""
+    streets = Streets(Street(f"Via {n:x}abcde Lunghissima") for n in range(5000))
+    started = time.thread_time()
+    streets.find(text)
+
+    assert time.thread_time() - started < 0.2
 
 
 def test_house_before_street_and_map_before_list():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.commands import CommandGroup
 from gateway.errors import PluginError
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["RoutingConfig", "RoutingPlugin", "Rule", "make_router"]
 
 _SHORT = 300
-"""Longer texts keep a model busy for more than a millisecond."""
+"""Longer texts keep a model or a list of streets busy for more than a millisecond."""
+
+ResultT = TypeVar("ResultT")
 
 
 class RoutingPlugin(Plugin[RoutingConfig]):
@@ -51,7 +53,7 @@ class RoutingPlugin(Plugin[RoutingConfig]):
         self._router = await asyncio.to_thread(
             make_router, config, context.services, places
         )
-        self._slow = config.model is not None
+        self._slow = config.model is not None or places is not None
         self._places = places
         self._photos = _photos(config)
 
@@ -62,7 +64,7 @@ class RoutingPlugin(Plugin[RoutingConfig]):
         """Add where it is about: address, district, a point on the map."""
         if self._places is None or message.amendment is not None:
             return None
-        place = self._places.located(message)
+        place = await self._briefly(message, self._places.located)
         if place is None and self._photos is not None:
             place = await self._photos.located(context.files, message, self._places)
         return None if place is None else replace(message, location=place)
@@ -70,9 +72,15 @@ class RoutingPlugin(Plugin[RoutingConfig]):
     @hookimpl
     async def route_message(self, message: Message) -> Assignment | None:
         """Name the service that was chosen, or that rules or model name; or ask."""
+        return await self._briefly(message, self._router.route)
+
+    async def _briefly(
+        self, message: Message, work: Callable[[Message], ResultT]
+    ) -> ResultT:
+        """Do what takes long with a long text beside the event loop."""
         if self._slow and len(message.text) > _SHORT:
-            return await asyncio.to_thread(self._router.route, message)
-        return self._router.route(message)
+            return await asyncio.to_thread(work, message)
+        return work(message)
 
 
 def make_router(

@@ -1,4 +1,4 @@
-"""The language of a text; loaded only where a rule names one (100 ms, 40 MB)."""
+"""The language of a text; loaded only where a rule names one (it is large)."""
 
 from __future__ import annotations
 

@@ -9,8 +9,9 @@ streets is none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -71,6 +72,9 @@ _NUMBER = re.compile(
 )
 _LONG_NAME = 8
 _MOST_WORDS = 8
+# Each costs a search through all names of its kind.
+_MOST_MISSPELT = 3
+_NUMBER_WITHIN = 40
 _FIRST_AND_LAST = 2
 
 Key = tuple[str, ...]
@@ -152,36 +156,65 @@ class Streets:
                 self._kinds.setdefault(kind, _Kind()).add(key, street)
 
     def find(self, text: str) -> Mention | None:
-        """Return the first street in ``text``, rather one with a house number."""
-        found = list(self._mentions(text[:LONGEST]))
+        """Return the first street in ``text``, rather one with a house number.
+
+        Only if no name is written rightly, the first few are taken for misspelt.
+        """
+        text = text[:LONGEST]
+        words = _words(text)
+        starts = list(self._starts(words))
+        found = list(self._mentions(text, words, starts, _Kind.get))
+        if not found:
+            few = starts[:_MOST_MISSPELT]
+            found = list(self._mentions(text, words, few, _Kind.misspelt))
         return next((each for each in found if each.number), next(iter(found), None))
 
-    def _mentions(self, text: str) -> Iterator[Mention]:
-        words = _words(text)
+    def _starts(self, words: Sequence[Word]) -> Iterator[_Start]:
+        """Yield where the name of a street may begin."""
         for place in range(len(words)):
             ahead = words[place : place + _MOST_WORDS]
             kind, length = _kind([word.text for word in ahead])
-            known = self._kinds.get(kind)
-            if known is None:
-                continue
-            longest = _longest(known, ahead[length:])
+            if kind in self._kinds:
+                yield _Start(self._kinds[kind], place, place + length)
+
+    def _mentions(
+        self,
+        text: str,
+        words: Sequence[Word],
+        starts: Iterable[_Start],
+        find: Callable[[_Kind, Key], Street | None],
+    ) -> Iterator[Mention]:
+        for start in starts:
+            ahead = words[start.name : start.kind_at + _MOST_WORDS]
+            longest = _longest(partial(find, start.kind), ahead)
             if longest is None:
                 continue
             street, last = longest
-            number = _number(text[last.end :])
+            number = _number(text[last.end : last.end + _NUMBER_WITHIN])
             house = self._houses.get((street.name, number.casefold()), street)
-            yield Mention(house, number, words[place].start, last.end)
+            yield Mention(house, number, words[start.kind_at].start, last.end)
 
 
-def _longest(kind: _Kind, words: Sequence[Word]) -> tuple[Street, Word] | None:
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A word that says a kind of street: which, where, and where its name begins."""
+
+    kind: _Kind
+    kind_at: int
+    name: int
+
+
+def _longest(
+    find: Callable[[Key], Street | None], words: Sequence[Word]
+) -> tuple[Street, Word] | None:
     """Return the street with the longest name that ``words`` begin with."""
-    ends = [n for n in range(len(words), 0, -1) if words[n - 1].text not in _SMALL]
-    keys = [(_key([word.text for word in words[:n]]), words[n - 1]) for n in ends]
-    for find in (kind.get, kind.misspelt):
-        for key, last in keys:
-            street = find(key)
-            if street is not None:
-                return street, last
+    for length in range(len(words), 0, -1):
+        last = words[length - 1]
+        if last.text in _SMALL:
+            continue
+        street = find(_key([word.text for word in words[:length]]))
+        if street is not None:
+            return street, last
     return None
 
 
