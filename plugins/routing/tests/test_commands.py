@@ -2,13 +2,17 @@
 
 import json
 import shutil
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+import typer
+from gateway_routing import RoutingConfig, commands, make_router
 from gateway_routing.samples import Sample, read_csv
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
+from gateway.commands import Decided
 from gateway.errors import NotFound, PluginError
 from gateway.store.migrate import prepare
 
@@ -154,3 +158,74 @@ def test_csv_of_any_spreadsheet(tmp_path, delimiter):
     file.write_text("\n".join(delimiter.join(row) for row in rows), "utf-8-sig")
 
     assert [Sample("strade", "una\nbuca")] == read_csv(file, ["strade"])
+
+
+@dataclass
+class FakeDesk:
+    """A city with decided cases and one stored message."""
+
+    config: RoutingConfig
+    services: tuple[str, ...] = ("strade", "verde")
+    cases: list[Decided] = field(default_factory=list)
+
+    def decided(self):
+        return self.cases
+
+    def message(self, message_id):
+        return replace(commands._said("l'altalena è rotta", "urp"), id=message_id)
+
+
+@dataclass
+class FakeGroup:
+    """A group of commands over that city."""
+
+    desk: FakeDesk
+    app: typer.Typer = field(default_factory=typer.Typer)
+
+    def open(self, config):
+        return self.desk
+
+    def show(self, rows, *, as_json, empty):
+        typer.echo(json.dumps(rows) if as_json else str(rows))
+
+
+@pytest.fixture
+def city(tmp_path):
+    """Call the commands of a city whose cases say what belongs to whom."""
+    texts = {"strade": "buca nella strada", "verde": "altalena del parco rotta"}
+    config = RoutingConfig(model={"file": tmp_path / "m.npz", "min_confidence": 0})
+    desk = FakeDesk(config)
+    desk.cases = [
+        Decided(case_id=f"c{n}", service=service, text=f"{text} {n}")
+        for n in range(8)
+        for service, text in (*texts.items(), ("chiuso", "ufficio che non c'è più"))
+    ]
+    group = FakeGroup(desk)
+    commands.register(group, make_router)
+
+    def call(*words):
+        result = CliRunner().invoke(group.app, words)
+        if isinstance(result.exception, Exception):
+            raise result.exception
+        return result.output
+
+    return call
+
+
+def test_train_on_decided_cases(city):
+    """Those of services there no longer are are left aside."""
+    figures = json.loads(city("train", "--json"))
+
+    assert (16, 1.0) == (figures["samples"], figures["top1"])
+    assert {"strade", "verde"} == {row["service"] for row in figures["services"]}
+
+
+def test_explain_a_stored_message(city):
+    """By its id."""
+    city("train")
+    _, row = json.loads(
+        city("explain", "01900000-0000-7000-8000-000000000000", "--json")
+    )
+
+    assert ("model", "verde", True) == (row["layer"], row["service"], row["decides"])
+    assert "altalena" in row["why"]
