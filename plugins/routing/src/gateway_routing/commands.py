@@ -65,7 +65,7 @@ def _add_train(group: CommandGroup) -> None:
         from_csv: CsvOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        """Learn from the decided cases; write the file of [plugins.routing.model].
+        """Learn from the decided cases; write the model to its file.
 
         Restart the daemon to use it.
         """
