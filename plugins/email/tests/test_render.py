@@ -133,6 +133,7 @@ def test_office_reads_who_when_where_and_how(
         longitude=9.110611,
         address="Via Roma 12\nCagliari",
         district="Marina",
+        source="text",
     )
     delivery = handover(message=message(location=place), missing=("voce.ogg",))
     mail = _read(
@@ -153,7 +154,8 @@ def test_office_reads_who_when_where_and_how(
         "\n"
         "C'è una buca in via Roma, davanti al civico 12: è pericolosa.\n"
         "\n"
-        "Posizione: 39.215311, 9.110611, Via Roma 12 Cagliari, Marina\n"
+        "Posizione: 39.215311, 9.110611, Via Roma 12 Cagliari, Marina"
+        " (una via nel testo)\n"
         "https://www.openstreetmap.org/?mlat=39.215311&mlon=9.110611"
         "#map=18/39.215311/9.110611\n"
         "\n"

@@ -67,6 +67,8 @@ def _location(location: Location | None) -> dict[str, Any] | None:
         "longitude": location.longitude,
         "name": location.name,
         "address": location.address,
+        "district": location.district,
+        "source": location.source,
         "map": map_url(location),
     }
 

@@ -94,7 +94,8 @@ def _place(location: Location | None, words: Texts) -> Iterator[str]:
     if location is None:
         return
     degrees = f"{location.latitude:.6f}, {location.longitude:.6f}"
-    named = [line(each) for each in (location.name, location.address) if each]
+    known = (location.name, location.address, location.district)
+    named = [line(each) for each in known if each]
     yield words.say(texts.PLACE, place=", ".join([*named, degrees]))
     yield words.say(texts.MAP, url=map_url(location))
 

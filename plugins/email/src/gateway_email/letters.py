@@ -112,7 +112,7 @@ def office_letter(
         sent=words.say(texts.SENT_AT, date=sent),
         notes=notes,
         text=visible(message.text) or bare,
-        place=_place(message.location),
+        place=_place(message.location, words),
         files=files,
         downloads=downloads,
         too_large=too_large,
@@ -187,15 +187,21 @@ def visible(text: str) -> str:
     )
 
 
-def _place(location: Location | None) -> Place | None:
+_WHENCE = {"text": texts.FROM_TEXT, "photo": texts.FROM_PHOTO}
+
+
+def _place(location: Location | None, words: Texts) -> Place | None:
+    """Return a position in words; whence we have it, unless the citizen sent it."""
     if location is None:
         return None
+    said = _WHENCE.get(location.source)
+    whence = f" ({words.say(said)})" if said else ""
     latitude, longitude = f"{location.latitude:.6f}", f"{location.longitude:.6f}"
     named = (location.name, location.address, location.district)
-    words = [clean(word) for word in named if word]
+    known = [clean(each) for each in named if each]
     query = f"mlat={latitude}&mlon={longitude}"
     return Place(
-        text=", ".join([latitude, longitude, *words]),
+        text=", ".join([latitude, longitude, *known]) + whence,
         url=f"https://www.openstreetmap.org/?{query}#map=18/{latitude}/{longitude}",
     )
 

@@ -41,6 +41,8 @@ REPEATED = "When: {when}, then regularly"
 PLACE = "Where: {place}"
 ORGANISER = "Organiser: {organiser}"
 
+FROM_TEXT = "a street in the text"
+FROM_PHOTO = "where a photo was taken"
 SENT_AT = "{date:%d/%m/%Y} at {date:%H:%M}"
 LAST_DAY = "{date:%d/%m/%Y}"
 MAIL = "e-mail"
