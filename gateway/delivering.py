@@ -129,7 +129,7 @@ def to_service(  # noqa: PLR0913 (wired once, in the composition root)
             message=replace(parcel.message, text=said),
             enclosures=packing.enclosures(parcel),
             missing=packing.missing(parcel),
-            addition=parcel.purpose == outbox.ADDITION
+            addition=outbox.is_addition(parcel.purpose)
             or (urged is not None and urged[0] is Urgency.REMINDER),
             follow_up=parcel.purpose == outbox.FOLLOW_UP,
             maybe_sent=parcel.maybe_sent,

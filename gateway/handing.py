@@ -68,17 +68,25 @@ def turn(
     idle = _take(connection, turned, only)
     again = bool(only) or turned.after != turned.before
     left = [each for each in due if again and each not in idle.values()]
-    queues = outbox.enqueue(connection, [_forward(turned, e, due[e]) for e in left])
+    # The other case of a merger is known to its service.
+    known = bool(turned.into) and not only
+    forwarded = [
+        _forward(turned, each, due[each], further=known or number > 0)
+        for number, each in enumerate(left)
+    ]
+    queues = outbox.enqueue(connection, forwarded)
     if only:
         _rename(connection, turned, idle)
     return queues | _redirect(connection, turned, idle, due)
 
 
-def _forward(turned: Turn, message_id: str, due_at: datetime | None) -> NewDelivery:
+def _forward(
+    turned: Turn, message_id: str, due_at: datetime | None, *, further: bool
+) -> NewDelivery:
     return NewDelivery(
         message_id=message_id,
         target=of_service(turned.after),
-        purpose=f"{FORWARDED}{turned.mark}",
+        purpose=outbox.forwarded(turned.mark, further=further),
         recipient=turned.after,
         lane=turned.lane,
         case_id=turned.lane,

@@ -56,6 +56,18 @@ CAMPAIGN: Final = "campaign"
 LOCATION: Final = "location"
 FORWARDED: Final = "forwarded:"
 """Begins the purpose of a hand-over to the service that a case was given to."""
+_FURTHER: Final = ":further"
+
+
+def forwarded(mark: str, *, further: bool) -> str:
+    """Name the purpose of such a hand-over; of a case that the service knows by now?"""
+    return f"{FORWARDED}{mark}{_FURTHER if further else ''}"
+
+
+def is_addition(purpose: str) -> bool:
+    """Tell whether a service reads more of a case that it knows."""
+    further = purpose.startswith(FORWARDED) and purpose.endswith(_FURTHER)
+    return further or purpose == ADDITION
 
 
 def enclosure(position: int) -> str:

@@ -91,6 +91,7 @@ async def test_forwarded_case_goes_to_the_other_office_whole(tmp_path, url):
         assert ["una buca", "eccola"] == said[:2]
         assert "È vostra, mi pare." in said[2]
         assert [0, 1, 0] == [len(h.enclosures) for h in got]
+        assert [False, True, True] == [h.addition for h in got]
         told = city.outside.notices[-1]
         assert ("answer", "anna") == (told.purpose, told.to.value)
         assert "Strade" in told.text

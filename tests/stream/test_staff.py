@@ -161,6 +161,7 @@ async def test_office_that_had_neither_gets_both(tmp_path, url):
         await do(city, merging.merge, old, new)
 
         assert [("strade", "2", "una buca")] == handed(city)
+        assert city.outside.handovers[0].addition
 
 
 async def test_cases_of_two_citizens_are_never_merged(tmp_path, url):
