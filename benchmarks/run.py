@@ -23,6 +23,7 @@ MODULES = (
     "group_commit",
     "whole_way",
     "latency",
+    "flood",
     "growth",
     "footprint",
     "streaming",
