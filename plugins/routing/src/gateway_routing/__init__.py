@@ -11,7 +11,6 @@ from gateway.commands import CommandGroup
 from gateway.errors import PluginError
 from gateway.model import Assignment, Message, ServiceId
 from gateway.plugin import Context, Plugin, hookimpl
-from gateway_routing import commands
 from gateway_routing.conditions import Guess, Once, Senses, unknown
 from gateway_routing.config import RoutingConfig, Rule
 from gateway_routing.languages import Languages
@@ -43,6 +42,9 @@ class RoutingPlugin(Plugin[RoutingConfig]):
     @hookimpl
     def register_commands(self, group: CommandGroup) -> None:
         """Add ``gateway routing train | evaluate | explain``."""
+        # The daemon has no use for them.
+        from gateway_routing import commands  # noqa: PLC0415
+
         commands.register(group, make_router)
 
     @hookimpl
