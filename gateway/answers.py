@@ -276,7 +276,7 @@ def _tell(
     citizen's message. What the gateway says ``then`` comes last.
     """
     case, thread = matter.case, matter.thread
-    quote = _last_said(connection, case)
+    quote = _last_said(connection, case, thread.id)
     parts = list(_parts(message, matter, then))
     rows = [
         messages.outbound_row(
@@ -358,12 +358,19 @@ def _matter(connection: Connection, case_id: str, city: City) -> _Matter:
     return _Matter(case=cases.from_row(row), thread=thread, city=city)
 
 
-def _last_said(connection: Connection, case: Case) -> str | None:
-    """Return the foreign id of the citizen's last message in a case."""
+def _last_said(connection: Connection, case: Case, conversation_id: str) -> str | None:
+    """Return the foreign id of the citizen's last message in a case.
+
+    Only where the answer goes: elsewhere nobody knows the id.
+    """
     message = schema.message
     return connection.execute(
         select(message.c.external_id)
-        .where(message.c.case_id == case.id, message.c.author == Author.CITIZEN.value)
+        .where(
+            message.c.case_id == case.id,
+            message.c.conversation_id == conversation_id,
+            message.c.author == Author.CITIZEN.value,
+        )
         .order_by(message.c.id.desc())
         .limit(1)
     ).scalar_one_or_none()

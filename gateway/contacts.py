@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from gateway import audit, blocks, identity
 from gateway.model import AddressChange, Contact, Event, Message
@@ -238,6 +238,12 @@ def change_address(connection: Connection, change: AddressChange) -> str | None:
     fresh = {uri: contact_id for uri in new if uri not in known}
     _insert(connection, {}, fresh, stable)
     address, conversation = schema.address, schema.conversation
+    # Whoever has the old number next is somebody else.
+    connection.execute(
+        delete(address).where(
+            address.c.uri.in_(set(old) - set(new)), address.c.stable.is_(False)
+        )
+    )
     if merged:
         connection.execute(
             update(address)

@@ -98,12 +98,15 @@ class Courier:
     async def _handle(self, parcel: Parcel) -> None:
         if not outbox.open_(parcel):
             await self._crew.store.run(lambda c: jobs.finish(c, [parcel.claim]))
+        elif outbox.strayed(parcel):
+            await self._crew.store.run_batched(outbox.record_strayed, parcel)
+            self._count("withdrawn")
         elif self._must_wait(parcel):
             error = DeliveryError(
                 "crashed", "an attempt was cut off", retryable=True, unknown=True
             )
             await self._again(parcel, error)
-        elif self._target.fallback is not None and not self._breaker.allows():
+        elif self._target.fallback is not None and self._is_vain(parcel):
             await self._leave_alone(parcel, self._target.fallback)
         elif not await self._turn_came(parcel):
             await self._put_back(parcel)
@@ -113,6 +116,12 @@ class Courier:
             stopping = self._crew.stopping
             async with self.lines.turn(line, patience, stopping) as came:
                 await (self._deliver(parcel) if came else self._put_back(parcel))
+
+    def _is_vain(self, parcel: Parcel) -> bool:
+        """Tell whether the fallback's time has come, or the target is down."""
+        tried = parcel.code not in {"", outbox.TARGET_DOWN} and not parcel.maybe_sent
+        age = self._crew.clock.now() - parcel.created_at
+        return not self._breaker.allows() or (tried and age >= self._max_age)
 
     async def _turn_came(self, parcel: Parcel) -> bool:
         """Wait for the parcel's turn, if that is soon; tell whether it has come.
@@ -151,7 +160,7 @@ class Courier:
             passed = Passed(
                 parcel=parcel,
                 to=fallback.to,
-                code="target_down",
+                code=parcel.code or outbox.TARGET_DOWN,
                 doubtful=parcel.maybe_sent,
             )
             await self._pass_on(passed)
@@ -159,7 +168,9 @@ class Courier:
         state = DeliveryState.UNKNOWN if parcel.maybe_sent else DeliveryState.PENDING
         pause = timedelta(seconds=self._breaker.seconds)
         due_at = min(over, now + pause)
-        again = Again(parcel=parcel, state=state, due_at=due_at, code="target_down")
+        again = Again(
+            parcel=parcel, state=state, due_at=due_at, code=outbox.TARGET_DOWN
+        )
         await self._crew.store.run_batched(outbox.record_again, again)
 
     async def _pass_on(self, passed: Passed) -> None:
@@ -273,10 +284,15 @@ class Courier:
         if error.unknown:
             # Of an earlier doubt we have waited for word before this attempt.
             delay = max(delay, self._target.grace)
+        now = self._crew.clock.now()
+        due_at = now + delay
+        if self._target.fallback is not None:
+            # However long the other side wants us to wait.
+            due_at = max(now, min(due_at, parcel.created_at + self._max_age))
         again = Again(
             parcel=parcel,
             state=state,
-            due_at=self._crew.clock.now() + delay,
+            due_at=due_at,
             code=error.code,
             held=self._held(parcel, error),
             external_id=error.external_id,

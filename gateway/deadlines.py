@@ -127,6 +127,13 @@ def move(
     begin(connection, [(case_id, service)], deadlines)
 
 
+def keep(connection: Connection, case_id: str, deadline: datetime) -> None:
+    """Let a case be due at ``deadline``, which was another's that goes on in it."""
+    end(connection, [case_id])
+    _SET.execute(connection, [{"of_case": case_id, "by": deadline}])
+    jobs.enqueue(connection, [passing(case_id, deadline)])
+
+
 def end(connection: Connection, case_ids: Collection[str]) -> None:
     """Watch no more: these cases are answered, closed or with somebody else."""
     table = schema.cases

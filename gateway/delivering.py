@@ -134,6 +134,7 @@ def to_service(  # noqa: PLR0913 (wired once, in the composition root)
             follow_up=parcel.purpose == outbox.FOLLOW_UP,
             maybe_sent=parcel.maybe_sent,
             urgency=urged[0] if urged else None,
+            internal=parcel.internal,
         )
 
     async def send(parcel: Parcel) -> Receipt:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, true, update
+from sqlalchemy import Connection, case, or_, select, true, update
 
 from gateway import errands, jobs, messages, outbox
 from gateway.jobs import NewJob
@@ -137,10 +137,23 @@ def _redirect(
     # Of the same service each stays with the connector whose turn it is.
     same = turned.before == turned.after
     target = table.c.target if same else of_service(turned.after)
+    further = or_(
+        table.c.purpose == outbox.ADDITION, table.c.purpose.endswith(outbox.FURTHER)
+    )
+    # Another name each time: the messages may have been there before.
+    purpose = case(
+        (further, outbox.forwarded(turned.mark, further=True)),
+        else_=outbox.forwarded(turned.mark, further=False),
+    )
     rows = connection.execute(
         update(table)
         .where(table.c.id.in_(idle))
-        .values(target=target, recipient=turned.after, case_id=turned.lane)
+        .values(
+            target=target,
+            recipient=turned.after,
+            case_id=turned.lane,
+            purpose=table.c.purpose if same else purpose,
+        )
         .returning(table.c.id, table.c.target)
     ).all()
     new = [

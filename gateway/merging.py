@@ -52,6 +52,7 @@ def merge(
     states.require(connection, states.MERGED, move)
     queues = handing.turn(connection, _turn(old, new, city))
     _follow(connection, old, new)
+    _stay_due(connection, old, new, by)
     event = Event(
         action="case.absorbed", subject=new.id, actor=by, data={"from": old.id}
     )
@@ -91,6 +92,17 @@ def _turn(old: Any, new: Any, city: City) -> Turn:
         mark=old.id,
         patience=city.wait_for_attachments,
     )
+
+
+def _stay_due(connection: Connection, old: Any, new: Any, by: str) -> None:
+    """Let what nobody has answered in the one be due in the other."""
+    if old.status in {CaseStatus.ANSWERED.value, CaseStatus.CLOSED.value}:
+        return
+    move = states.Move(case_id=new.id, by=by, data={"from": old.id})
+    states.change(connection, states.UNANSWERED, [move])
+    due = [each.deadline_at for each in (old, new) if each.deadline_at is not None]
+    if due and min(due) != new.deadline_at:
+        deadlines.keep(connection, new.id, min(due))
 
 
 def _follow(connection: Connection, old: Any, new: Any) -> None:

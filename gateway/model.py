@@ -439,7 +439,7 @@ class Handover:
     As with `Outgoing`, ``delivery_id`` and ``created_at`` never change. ``missing``
     names attachments that could not be had (yet), for the office to read. ``addition``:
     the office has had the case before; ``follow_up``: this very message too, without
-    the files that have come by now.
+    the files that have come by now. ``internal``: an office wrote it, for an office.
     """
 
     delivery_id: DeliveryId
@@ -455,6 +455,7 @@ class Handover:
     follow_up: bool = False
     maybe_sent: bool = False
     urgency: Urgency | None = None
+    internal: bool = False
 
 
 class DeliveryState(StrEnum):

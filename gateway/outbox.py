@@ -18,6 +18,7 @@ from gateway import (
     audit,
     awaited,
     cases,
+    deadlines,
     identity,
     jobs,
     messages,
@@ -30,6 +31,7 @@ from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
 from gateway.model import (
     Address,
     Attachment,
+    Author,
     Case,
     CaseStatus,
     DeliveryId,
@@ -38,35 +40,38 @@ from gateway.model import (
     Message,
     Receipt,
     ServiceId,
+    Urgency,
 )
 from gateway.rates import Limit
 from gateway.receipts import CHANNEL, RANK, SERVICE, STATE_OF, queue_of
 from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
 from gateway.store.units import now
-from gateway.targets import is_for, main_of, of_service
+from gateway.targets import is_for, main_of, of_service, service_of
 
 HANDOVER: Final = "handover"
 ADDITION: Final = "addition"
 """A hand-over whose case the service has had before."""
 FOLLOW_UP: Final = "follow-up"
 """The files that came after their message had been handed over."""
+TARGET_DOWN: Final = "target_down"
+"""Code of a delivery that waits for its target to come back."""
 _ENCLOSURE: Final = "enclosure:"
 CAMPAIGN: Final = "campaign"
 LOCATION: Final = "location"
 FORWARDED: Final = "forwarded:"
 """Begins the purpose of a hand-over to the service that a case was given to."""
-_FURTHER: Final = ":further"
+FURTHER: Final = ":further"
 
 
 def forwarded(mark: str, *, further: bool) -> str:
     """Name the purpose of such a hand-over; of a case that the service knows by now?"""
-    return f"{FORWARDED}{mark}{_FURTHER if further else ''}"
+    return f"{FORWARDED}{mark}{FURTHER if further else ''}"
 
 
 def is_addition(purpose: str) -> bool:
     """Tell whether a service reads more of a case that it knows."""
-    further = purpose.startswith(FORWARDED) and purpose.endswith(_FURTHER)
+    further = purpose.startswith(FORWARDED) and purpose.endswith(FURTHER)
     return further or purpose == ADDITION
 
 
@@ -120,6 +125,7 @@ class Parcel:
     last_inbound_at: datetime | None
     conversation_id: str | None = None
     code: str = ""
+    internal: bool = False
     not_before: datetime | None = None
 
     @property
@@ -194,6 +200,7 @@ _PARCELS = (
     select(
         schema.delivery,
         schema.message.c.body.label("said"),
+        schema.message.c.author,
         schema.message.c.channel,
         schema.message.c.conversation_id,
         schema.message.c.external_id.label("said_id"),
@@ -237,7 +244,7 @@ def claim_parcels(
     rows = [
         {"claimed": parcel.id, "to": parcel.recipient}
         for parcel in parcels.values()
-        if open_(parcel)
+        if open_(parcel) and not strayed(parcel)
     ]
     if rows:
         _SENDING.execute(connection, rows)
@@ -259,6 +266,37 @@ def _take_turns(
 def open_(parcel: Parcel) -> bool:
     """Tell whether a delivery still needs sending: a receipt may have come first."""
     return RANK[parcel.before] == 0
+
+
+def strayed(parcel: Parcel) -> bool:
+    """Tell whether a service that has lost the case, or never had it, would get it.
+
+    Of an overdue case another one hears on purpose.
+    """
+    if parcel.case is None or not parcel.target.startswith(f"{SERVICE}:"):
+        return False
+    if service_of(parcel.target) == parcel.case.service:
+        return False
+    urged = deadlines.urged_by(parcel.purpose)
+    return urged is None or urged[0] is not Urgency.ESCALATION
+
+
+def record_strayed(connection: Connection, parcels: Sequence[Parcel]) -> list[None]:
+    """Send deliveries nowhere: the service that has the case now got them anew.
+
+    Raises:
+        StaleClaim: one is no longer ours to record.
+
+    """
+    jobs.finish(connection, [parcel.claim for parcel in parcels])
+    state, code = DeliveryState.PASSED_ON.value, "case_moved"
+    rows = [
+        {"which": each.id, "becomes": state, "because": code, "theirs": None}
+        for each in parcels
+    ]
+    _SET_STATE.execute(connection, rows)
+    _event(connection, "delivery.withdrawn", parcels)
+    return [None] * len(parcels)
 
 
 def _load(connection: Connection, claims: Sequence[Claim]) -> dict[str, Parcel]:
@@ -297,6 +335,7 @@ def _parcel(
         last_inbound_at=row.last_inbound_at,
         conversation_id=row.conversation_id,
         code=row.code,
+        internal=row.author == Author.SERVICE.value,
     )
 
 
@@ -463,7 +502,9 @@ def record_again(connection: Connection, again: Sequence[Again]) -> list[None]:
     )
     for each in again:
         rates.hold(connection, each.held, each.due_at)
-    _event(connection, "delivery.retry", [each.parcel for each in again])
+    # What only waits for a target that is down was not tried.
+    tried = [each.parcel for each in again if each.code != TARGET_DOWN]
+    _event(connection, "delivery.retry", tried)
     named = {e.external_id: e.parcel.id for e in again if e.external_id}
     receipts.apply_early(connection, named)
     return [None] * len(again)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
-from gateway import handing, states
+from gateway import handing, jobs, states
 from gateway.handing import Turn
 from gateway.model import Case, CaseStatus, ServiceId
+from gateway.store import schema
 
 
 def settle(
@@ -32,3 +33,14 @@ def settle(
     )
     handing.turn(connection, turned)
     return replace(case, service=service, status=CaseStatus.NEW)
+
+
+def asked_until(connection: Connection, case: Case) -> datetime | None:
+    """Return until when a case waits for its citizen's choice, if it still does."""
+    job, delivery = schema.job, schema.delivery
+    until: datetime | None = connection.execute(
+        select(func.min(job.c.due_at))
+        .join(delivery, delivery.c.id == job.c.subject)
+        .where(delivery.c.case_id == case.id, job.c.state == jobs.WAITING)
+    ).scalar_one()
+    return until

@@ -24,9 +24,10 @@ PATIENCE: Final = timedelta(days=14)
 """For how long a bare number is taken as the answer."""
 
 _BEST: Final = 5
+_LONGEST: Final = 80
 _CHOICE = re.compile(rf"rating:(?P<number>.{{1,80}}):(?P<value>[1-{_BEST}])")
 _TEXT = re.compile(
-    rf"(?:voto|rating)?\s*:?\s*(?P<value>[1-{_BEST}])"
+    rf"(?:voto|rating)?(?:\s*:)?\s*(?P<value>[1-{_BEST}])"
     rf"(?:\s*(?:/|su|of|out\s+of)\s*{_BEST})?(?:\s*(?:stell[ae]|stars?))?\s*[.!]*",
     re.IGNORECASE,
 )
@@ -52,7 +53,7 @@ def read(message: Message) -> Rating | None:
     if message.attachments or message.location:
         return None
     first, _, rest = message.text.strip().partition("\n")
-    said = _TEXT.fullmatch(first.strip())
+    said = _TEXT.fullmatch(first.strip()) if len(first) <= _LONGEST else None
     if said is None:
         return None
     return Rating(value=int(said["value"]), remark=bool(rest.strip()))

@@ -52,7 +52,15 @@ class Monitor:
         overdue = Health(
             status=HealthStatus.DEGRADED if any(receipts.values()) else HealthStatus.OK
         )
-        healths = [loop, overdue, *plugins.values(), *channels.values()]
+        unattended = sorted(
+            queue
+            for queue, depth in depths.items()
+            if depth.open and queue not in gateway.crew.queues
+        )
+        stranded = Health(
+            status=HealthStatus.DEGRADED if unattended else HealthStatus.OK
+        )
+        healths = [loop, overdue, stranded, *plugins.values(), *channels.values()]
         return Readiness(
             ready=not reasons,
             status=_worst(healths, targets, ready=not reasons),
@@ -62,6 +70,7 @@ class Monitor:
             channels=_shown(channels),
             targets=targets,
             queues={queue: _depth(depth) for queue, depth in depths.items()},
+            unattended=tuple(unattended),
             receipts=receipts,
         )
 

@@ -260,7 +260,11 @@ class Recorder:
         if case.status is CaseStatus.WAITING and question is not None:
             return now(connection) + question.wait
         patience = self._city.wait_for_attachments
-        return errands.due(connection, filed.outcome.message, patience)
+        due_at = errands.due(connection, filed.outcome.message, patience)
+        if case.status is not CaseStatus.WAITING:
+            return due_at
+        # More of what waits for the citizen's choice waits with it.
+        return questions.asked_until(connection, case) or due_at
 
     def _notice(self, connection: Connection, filed: Filed) -> str:
         """Return what the citizen is told, if anything."""

@@ -73,7 +73,7 @@ def _rated(connection: Connection, heard: Heard, city: City) -> Reply | None:
     No office gets it, and the case stays closed: it was no new question.
     """
     message = heard.outcome.message
-    rating = ratings.read(message)
+    rating = ratings.read(message) if city.ask_satisfaction else None
     if rating is None or message.authentic is False:
         return None
     row = ratings.find(connection, rating, message, heard.conversation_id)

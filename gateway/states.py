@@ -50,6 +50,10 @@ ANSWERED: Final = Transition(
 )
 REASSIGNED: Final = Transition("case.reassigned", _OPEN, CaseStatus.NEW)
 """Another service is to have it."""
+UNANSWERED: Final = Transition(
+    "case.unanswered", frozenset({CaseStatus.ANSWERED}), CaseStatus.ASSIGNED
+)
+"""It has got what nobody has answered yet."""
 CLOSED: Final = Transition("case.closed", _OPEN, CaseStatus.CLOSED)
 REOPENED: Final = Transition(
     "case.reopened", frozenset({CaseStatus.CLOSED}), CaseStatus.REOPENED
@@ -58,7 +62,7 @@ MERGED: Final = Transition("case.merged", frozenset(CaseStatus), CaseStatus.CLOS
 """It goes on in another case of the same citizen; from there nothing leads back."""
 
 TABLE: Final = (
-    *(HANDED_OVER, SETTLED, UNDECIDED, ANSWERED),
+    *(HANDED_OVER, SETTLED, UNDECIDED, ANSWERED, UNANSWERED),
     *(REASSIGNED, CLOSED, REOPENED, MERGED),
 )
 

@@ -41,6 +41,8 @@ class Readiness:
     channels: dict[str, dict[str, str]] = field(default_factory=dict)
     targets: dict[str, str] = field(default_factory=dict)
     queues: dict[str, dict[str, float]] = field(default_factory=dict)
+    unattended: tuple[str, ...] = ()
+    """Queues with open work on which nobody works: their target is not configured."""
     receipts: dict[str, int] = field(default_factory=dict)
 
 
@@ -133,6 +135,7 @@ def _ready(ops: Ops) -> Handler:
             "channels": readiness.channels,
             "targets": readiness.targets,
             "queues": readiness.queues,
+            "unattended": readiness.unattended,
         }
         return web.json_response(body, status=status, headers=headers)
 

@@ -87,6 +87,11 @@ class Crew:
         self._held: dict[int, asyncio.Task[None]] = {}
         self._workers: list[Worker[Any]] = []
 
+    @property
+    def queues(self) -> set[str]:
+        """Return the queues on which somebody works here."""
+        return {worker.queue for worker in self._workers}
+
     def add(self, worker: Worker[Any]) -> None:
         """Take a worker on."""
         self._workers.append(worker)

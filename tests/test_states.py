@@ -16,6 +16,7 @@ DRAWN = {
     "case.assigned": "new",
     "case.settled": "waiting",
     "case.answered": "assigned new reopened waiting",
+    "case.unanswered": "answered",
     "case.reassigned": "answered assigned new reopened waiting",
     "case.closed": "answered assigned new reopened waiting",
     "case.reopened": "closed",

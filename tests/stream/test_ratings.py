@@ -12,6 +12,8 @@ from test_staff import do, linked, reference
 from test_standing import number_of, told
 
 from gateway import closing
+from gateway import ratings as reading
+from gateway.model import Address, ChannelId, Message, MessageId
 from gateway.store import schema
 
 ASKS = "ask_satisfaction = true"
@@ -149,3 +151,19 @@ async def test_all_that_are_told_are_asked(tmp_path):
         }
         assert hers in asked_for["anna"]
         assert theirs in asked_for["bea"]
+
+
+def test_a_hostile_number_is_read_at_once():
+    """``voto``, very many blanks, and no number: it once took minutes."""
+    at = datetime.now(UTC)
+    message = Message(
+        id=MessageId("1"),
+        channel=ChannelId("mail"),
+        external_id="1",
+        sender=Address("mailto", "a@b.it"),
+        sent_at=at,
+        received_at=at,
+        text="voto" + " " * 1_000_000 + "x",
+    )
+
+    assert reading.read(message) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from delivery_town import Town, town
@@ -205,3 +206,46 @@ async def test_report_without_a_place_goes_to_the_fallback(server, tmp_path):
         assert [] == server.posted
         assert 1 == len(list(drop.glob("URP-*")))
         assert [] == await city.rows(schema.dead_letter)
+
+
+async def test_an_office_can_close_what_was_reopened(server, tmp_path):
+    """The citizen says more of a closed report; its system closes that, too."""
+    async with town(tmp_path, office(server), SPARE) as city:
+        await city.say("una buca", **PLACE)
+        await city.settle()
+        server.update("638345", "closed", "Buca riparata.")
+        await city.until(lambda: len(city.told()) == 1)
+        await city.settle()
+        (row,) = await city.rows(schema.cases)
+        await city.say(f"{row.number} la buca c'è ancora")
+        await city.settle()
+        (row,) = await city.rows(schema.cases)
+        assert "reopened" == row.status
+        (again,) = set(server.requests) - {"638345"}
+        server.update(again, "closed")
+        await asyncio.sleep(1)
+        await city.settle()
+        (row,) = await city.rows(schema.cases)
+        assert "closed" == row.status
+
+
+async def test_an_offices_note_for_another_office_is_not_published(server, tmp_path):
+    """Rifiuti hands on to Strade, which is reached by GeoReport, with a note."""
+    drop = tmp_path / "rifiuti"
+    (drop / "answers").mkdir(parents=True)
+    rifiuti = f'{{ type = "maildrop", path = "{drop}", answers = true }}'
+    async with town(tmp_path, rifiuti, office(server)) as city:
+        await city.say("una buca", **PLACE)
+        await city.settle()
+        (row,) = await city.rows(schema.cases)
+        answer = {
+            "case": row.number,
+            "status": "handed_on",
+            "to": "rifiuti",
+            "text": "Il sig. Deiana, via Po 3, è malato: chiamatelo al 329 000.",
+        }
+        (drop / "answers" / "a.json").write_text(json.dumps(answer))
+        await city.until(lambda: bool(server.requests))
+        await city.settle()
+        published = [each["description"] for each in server.requests.values()]
+        assert [] == [each for each in published if "Deiana" in each]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -287,3 +288,56 @@ async def test_link_is_not_followed(tmp_path):
 
         assert [] == city.told()
         assert secret.exists()
+
+
+async def taken(drop, seconds: float = 3) -> bool:
+    """Wait until no answer lies in the folder; tell whether that came."""
+    for _ in range(int(seconds * 20)):
+        await asyncio.sleep(0.05)
+        if not [file for file in drop.iterdir() if file.suffix == ".json"]:
+            return True
+    return False
+
+
+async def test_the_same_order_in_the_same_file_counts_again(tmp_path):
+    """Closed, reopened by the citizen's word, closed again by the same file."""
+    drop = tmp_path / "strade" / "answers"
+    async with town(tmp_path, *folders(tmp_path)) as city:
+        await city.say("una buca")
+        await city.settle()
+        await city.until(drop.is_dir)
+        (row,) = await city.rows(schema.cases)
+        answer = json.dumps({"case": row.number, "status": "closed"})
+
+        async def status() -> str:
+            (row,) = await city.rows(schema.cases)
+            return row.status
+
+        async def close() -> None:
+            (drop / f"{row.number}.json").write_text(answer)
+            assert await taken(drop)
+            await city.settle()
+
+        await close()
+        assert "closed" == await status()
+        await city.say(f"{row.number} la buca c'è ancora")
+        await city.settle()
+        assert "reopened" == await status()
+        await close()
+        assert "closed" == await status()
+
+
+async def test_a_file_with_an_odd_name_stops_nobody(tmp_path):
+    """Its name is no UTF-8, as old shares write it: the other office is heard."""
+    drop, other = tmp_path / "rifiuti" / "answers", tmp_path / "strade" / "answers"
+    async with town(tmp_path, *folders(tmp_path)) as city:
+        await city.say("una buca")
+        await city.settle()
+        (row,) = await city.rows(schema.cases)
+        await city.until(lambda: drop.is_dir() and other.is_dir())
+        answer = json.dumps({"case": row.number, "text": "Fatto."}).encode()
+        for folder in (drop, other):
+            (folder / os.fsdecode(b"a-perch\xe8.json")).write_bytes(answer)
+        (other / "z.json").write_bytes(answer)
+        assert await taken(other)
+        await city.until(lambda: bool(city.told()))

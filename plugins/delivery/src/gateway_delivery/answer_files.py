@@ -33,11 +33,24 @@ _AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _File:
-    """A file as it was read, ``age`` seconds after its last change."""
+    """A file as it was read, ``age`` seconds after its last change.
+
+    ``written``: when the system put it there, in nanoseconds; no program can set that.
+    """
 
     path: Path
     body: bytes
     age: float
+    written: int
+
+    @property
+    def name(self) -> str:
+        """Return what tells it from others, also from one of the same name and words.
+
+        Whatever octets its own name is made of.
+        """
+        facts = (os.fsencode(self.path.name), str(self.written).encode(), self.body)
+        return hashlib.sha256(b"\0".join(facts)).hexdigest()
 
 
 async def take(
@@ -58,8 +71,7 @@ async def take(
                 context.log.warning("answer_rejected", service=service)
                 await asyncio.to_thread(_put_away, file, REJECTED, f"{error}\n")
             continue
-        digest = hashlib.sha256(file.body).hexdigest()
-        item = Item(external_id=f"{service}/{file.path.name}/{digest}", sender=service)
+        item = Item(external_id=f"{service}/{file.name}", sender=service)
         await context.inbox.accept(channel, file.body, [item])
         hit("maildrop.before_put_away")
         await asyncio.to_thread(_put_away, file, ACCEPTED)
@@ -68,7 +80,9 @@ async def take(
 def _read_all(folder: Path) -> list[_File]:
     """Read some of the files in a folder; make the folder if it is not there."""
     folder.mkdir(exist_ok=True)
-    found = sorted(folder.glob("*.json"))[:_AT_ONCE]
+    found = sorted(f for f in folder.iterdir() if f.suffix.lower() == ".json")[
+        :_AT_ONCE
+    ]
     return [file for file in map(_read, found) if file is not None]
 
 
@@ -84,14 +98,15 @@ def _read(path: Path) -> _File | None:
             return None
         body = opened.read(_MOST_BYTES + 1)
     age = time.time() - status.st_mtime
-    return _File(path=path, body=body, age=age)
+    return _File(path=path, body=body, age=age, written=status.st_ctime_ns)
 
 
 def _put_away(file: _File, where: str, reason: str = "") -> None:
     shelf = file.path.parent / where
     shelf.mkdir(exist_ok=True)
     stamp = hashlib.sha256(file.body).hexdigest()[:12]
-    kept = shelf / f"{file.path.stem[:100]}-{stamp}.json"
+    stem = os.fsdecode(os.fsencode(file.path.stem)[:100])
+    kept = shelf / f"{stem}-{stamp}.json"
     file.path.replace(kept)
     if reason:
         kept.with_suffix(".txt").write_text(reason)

@@ -98,7 +98,11 @@ class ServicesChannel(Channel[ServicesConfig]):
         """Fetch the answers of systems that don't post them."""
         while True:
             for each in self._systems.fetched():
-                await each.fetch_answers(self.id, self.context)
+                try:
+                    await each.fetch_answers(self.id, self.context)
+                except Exception as error:  # noqa: BLE001 (one system stops no other)
+                    fault = type(error).__name__
+                    self.context.log.warning("answers_not_fetched", error=fault)
             await asyncio.sleep(self.config.poll_seconds)
 
     def parse(self, inbound: Inbound) -> Message:

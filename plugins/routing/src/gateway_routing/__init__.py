@@ -26,6 +26,9 @@ __all__ = ["RoutingConfig", "RoutingPlugin", "Rule", "make_router"]
 _SHORT = 300
 """Longer texts keep a model or a list of streets busy for more than a millisecond."""
 
+_LONG = 10_000
+"""Longer ones do so to rules."""
+
 ResultT = TypeVar("ResultT")
 
 
@@ -80,7 +83,7 @@ class RoutingPlugin(Plugin[RoutingConfig]):
         self, message: Message, work: Callable[[Message], ResultT]
     ) -> ResultT:
         """Do what takes long with a long text beside the event loop."""
-        if self._slow and len(message.text) > _SHORT:
+        if len(message.text) > (_SHORT if self._slow else _LONG):
             return await asyncio.to_thread(work, message)
         return work(message)
 

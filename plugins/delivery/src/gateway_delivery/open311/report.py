@@ -55,9 +55,13 @@ def form(
     """Return the fields of the report.
 
     Raises:
-        DeliveryError: GeoReport can't take it: no place, or files without a link.
+        DeliveryError: GeoReport can't take it: no place, files without a link, or what
+            an office wrote for another, since requests may be published.
 
     """
+    if handover.internal:
+        text = "it may be published, and is for an office only"
+        raise DeliveryError("open311_internal", text, retryable=False)
     links = [each.url for each in handover.enclosures if each.url]
     if handover.follow_up and not links:
         text = "files can only be linked to, and there are no links"

@@ -59,11 +59,18 @@ class Tracking:
         kept = await self._state.get(f"{self._cases}{case}")
         return Earlier(**kept) if kept else Earlier()
 
+    async def _has_report(self, number: str) -> bool:
+        """Tell whether a report of the case is open: what comes then is more of it."""
+        tracked = (await self.all_open()).values()
+        return any(each.case == number and not each.addition for each in tracked)
+
     async def add(
         self, handover: Handover, accepted: Accepted, place: Mapping[str, str]
     ) -> None:
         """Note that the server has a report, durably."""
-        addition = handover.addition or handover.follow_up
+        addition = handover.follow_up or (
+            handover.addition and await self._has_report(handover.case.number)
+        )
         values: dict[str, Any] = {}
         # Of a black box nothing will ever be heard.
         if accepted.request or accepted.token:
