@@ -75,11 +75,11 @@ async def test_what_has_not_left_never_goes_to_the_wrong_service(tmp_path, url):
         await city.say(text="una buca", files=["f"])
         await city.until(lambda: city.outside.notices)
         (case,) = await city.rows(schema.cases)
-        city.outside.files = {"f": [b"photo"]}
         known = city_of(city.gateway.settings, city.gateway.host)
         await city.gateway.store.run(
             lambda c: correcting.move(c, case.number, "strade", known, by=BY)
         )
+        city.outside.files = {"f": [b"photo"]}
         await city.until(lambda: city.outside.handovers)
 
         assert {"strade"} == {h.service for h in city.outside.handovers}
