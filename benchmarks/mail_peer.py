@@ -28,7 +28,7 @@ from gateway.plugin import Context
 from gateway.state import StoredState
 from gateway.store import open_store
 from gateway.store.migrate import upgrade
-from gateway.testing.kit import MemoryFiles
+from gateway.testing.kit import MemoryCases, MemoryFiles
 
 USER, PASSWORD = "urp@comune.test", "segreta"
 BATCH = 20
@@ -114,6 +114,7 @@ class Collecting:
                 http=http,
                 inbox=self,
                 files=MemoryFiles(),
+                cases=MemoryCases(),
                 state=StoredState(store, "email"),
                 clock=clock,
                 log=structlog.get_logger(),

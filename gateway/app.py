@@ -49,6 +49,7 @@ from gateway.fetch import Fetcher, claim_errands
 from gateway.files import StoredFiles
 from gateway.host import PluginHost
 from gateway.inbox import DiskGate, Inbox
+from gateway.inquiries import StoredCases
 from gateway.lines import PARKED
 from gateway.links import Links
 from gateway.metrics import Metrics
@@ -224,6 +225,7 @@ class Gateway:
             http=self.http,
             inbox=self.inbox,
             files=StoredFiles(self.store, self.channels, self.attachments),
+            cases=StoredCases(self.store),
             state=StoredState(self.store, scope or name),
             clock=self._clock,
             log=structlog.get_logger().bind(plugin=name),

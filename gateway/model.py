@@ -376,6 +376,24 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseView:
+    """How a case stands, and the citizen's ``item`` in it as it was received.
+
+    ``last_message_at`` is when its citizen last wrote; ``deadline_at`` by when it must
+    be answered, None once it is.
+    """
+
+    number: str
+    service: ServiceId
+    status: CaseStatus
+    opened_at: datetime
+    last_message_at: datetime
+    closed_at: datetime | None
+    deadline_at: datetime | None
+    item: Inbound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Enclosure:
     """A stored attachment on its way out: a local file that must not be changed.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -19,7 +20,14 @@ from gateway.config import (
     ServiceReference,
     channel_of_type,
 )
-from gateway.model import Attachment, ChannelId, Item, Message, ServiceId
+from gateway.model import (
+    Attachment,
+    CaseView,
+    ChannelId,
+    Item,
+    Message,
+    ServiceId,
+)
 
 if TYPE_CHECKING:
     import aiohttp
@@ -74,6 +82,42 @@ class Files(Protocol):
         """
 
 
+class Cases(Protocol):
+    """How cases stand, for plugins that tell others of them; nothing can be changed."""
+
+    async def of_items(
+        self, channel: ChannelId, external_ids: Collection[str]
+    ) -> dict[str, CaseView | None]:
+        """Return the case of each accepted item; None if it has none (yet).
+
+        What was never accepted on the channel is not in it.
+        """
+
+    async def numbered(
+        self, channel: ChannelId, numbers: Collection[str]
+    ) -> list[CaseView]:
+        """Return those of the cases that citizens opened on the channel.
+
+        Newest first; one for each message of theirs.
+        """
+
+    async def opened(  # noqa: PLR0913 (each narrows the search)
+        self,
+        channel: ChannelId,
+        since: datetime,
+        until: datetime,
+        *,
+        closed: bool | None = None,
+        prefixes: Collection[str] = (),
+        most: int = 1000,
+    ) -> list[CaseView]:
+        """Return the ``most`` newest cases that were opened on the channel in a time.
+
+        Those ``closed``, those open, or both; ``prefixes`` are what external ids may
+        begin with, if any are given.
+        """
+
+
 class PluginState(Protocol):
     """A durable key-value space of the plugin's own: cursors and the like."""
 
@@ -108,6 +152,7 @@ class Context(Generic[ConfigT_co]):
     http: aiohttp.ClientSession
     inbox: Intake
     files: Files
+    cases: Cases
     state: PluginState
     clock: Clock
     log: FilteringBoundLogger
@@ -135,6 +180,7 @@ class Plugin(Generic[ConfigT_co]):
 
 __all__ = [
     "UNIQUE",
+    "Cases",
     "ChannelReference",
     "Context",
     "Files",

@@ -28,7 +28,7 @@ from gateway.model import ChannelId
 from gateway.plugin import Context, Intake
 from gateway.store import open_store
 from gateway.store.migrate import prepare
-from gateway.testing.kit import MemoryFiles, make_context
+from gateway.testing.kit import MemoryCases, MemoryFiles, make_context
 from gateway.web import Ops, make_app
 from gateway.workers import Wakeups
 
@@ -64,6 +64,7 @@ async def make(url: str, folder: Path) -> web.Application:
         http=http,
         inbox=open_inbox(url, folder, metrics),
         files=MemoryFiles(),
+        cases=MemoryCases(),
         state=made.state,
         clock=SystemClock(),
         log=structlog.get_logger(),

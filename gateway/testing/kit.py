@@ -7,7 +7,7 @@ whole gateway in process, on a database of its own, with the plugins you hand it
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,15 @@ from gateway.app import Gateway, Parts
 from gateway.config import Document, NoConfig, Section, load
 from gateway.errors import AttachmentError
 from gateway.host import PluginHost
-from gateway.model import Attachment, AttachmentState, ChannelId, Item, Message
+from gateway.model import (
+    Attachment,
+    AttachmentState,
+    CaseStatus,
+    CaseView,
+    ChannelId,
+    Item,
+    Message,
+)
 from gateway.plugin import Context, Plugin
 from gateway.setup import kinds_of
 
@@ -127,6 +135,54 @@ class MemoryFiles:
 
 
 @dataclass(slots=True)
+class MemoryCases:
+    """Cases that stand as ``views`` say; ``waiting`` are items that have none yet."""
+
+    views: list[CaseView] = field(default_factory=list)
+    waiting: set[str] = field(default_factory=set)
+
+    async def of_items(
+        self, channel: ChannelId, external_ids: Collection[str]
+    ) -> dict[str, CaseView | None]:
+        """Return the case of each known item."""
+        found: dict[str, CaseView | None] = dict.fromkeys(
+            self.waiting & set(external_ids)
+        )
+        views = [v for v in self._of(channel) if v.item.external_id in external_ids]
+        return found | {view.item.external_id: view for view in views}
+
+    async def numbered(
+        self, channel: ChannelId, numbers: Collection[str]
+    ) -> list[CaseView]:
+        """Return cases by their numbers."""
+        return [view for view in self._of(channel) if view.number in numbers]
+
+    async def opened(  # noqa: PLR0913 (as the protocol has it)
+        self,
+        channel: ChannelId,
+        since: datetime,
+        until: datetime,
+        *,
+        closed: bool | None = None,
+        prefixes: Collection[str] = (),
+        most: int = 1000,
+    ) -> list[CaseView]:
+        """Return the cases of a time."""
+        found = [
+            view
+            for view in self._of(channel)
+            if since <= view.opened_at <= until
+            and closed in {None, view.status is CaseStatus.CLOSED}
+            and view.item.external_id.startswith(tuple(prefixes) or "")
+        ]
+        return found[:most]
+
+    def _of(self, channel: ChannelId) -> list[CaseView]:
+        views = [view for view in self.views if view.item.channel == channel]
+        return sorted(views, key=lambda view: view.opened_at, reverse=True)
+
+
+@dataclass(slots=True)
 class ManualClock:
     """A clock that moves only when told to."""
 
@@ -152,6 +208,7 @@ def make_context(
     config: Section | None = None,
     inbox: RecordingIntake | None = None,
     files: MemoryFiles | None = None,
+    cases: MemoryCases | None = None,
 ) -> Context[Any]:
     """Return a context of doubles."""
     return Context(
@@ -159,6 +216,7 @@ def make_context(
         http=http,
         inbox=inbox or RecordingIntake(),
         files=files or MemoryFiles(),
+        cases=cases or MemoryCases(),
         state=MemoryState(),
         clock=ManualClock(),
         log=structlog.get_logger(),

@@ -9,7 +9,7 @@ import structlog
 from gateway.host import PluginHost, Timeouts
 from gateway.model import Address, ChannelId, Message, MessageId
 from gateway.plugin import Context, NoConfig, Plugin, hookimpl
-from gateway.testing.kit import MemoryFiles
+from gateway.testing.kit import MemoryCases, MemoryFiles
 
 NOW = datetime(2026, 11, 22, 22, 0, tzinfo=UTC)
 
@@ -55,6 +55,7 @@ def context(clock):
         http=None,
         inbox=None,
         files=MemoryFiles(),
+        cases=MemoryCases(),
         state=None,
         clock=clock,
         log=structlog.get_logger(),

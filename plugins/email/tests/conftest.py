@@ -44,7 +44,7 @@ from gateway.model import (
     ServiceId,
 )
 from gateway.plugin import Context
-from gateway.testing.kit import MemoryFiles
+from gateway.testing.kit import MemoryCases, MemoryFiles
 
 sys.path.append(str(Path(__file__).parent))  # for `smtp_servers`
 
@@ -195,6 +195,7 @@ async def context(
                 http=http,
                 inbox=inbox,
                 files=MemoryFiles(),
+                cases=MemoryCases(),
                 state=state,
                 clock=SystemClock(),
                 log=structlog.get_logger(),

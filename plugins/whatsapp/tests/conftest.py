@@ -40,7 +40,7 @@ from gateway.model import (
 from gateway.plugin import Context
 from gateway.store import Store, open_store
 from gateway.store.migrate import upgrade
-from gateway.testing.kit import MemoryFiles
+from gateway.testing.kit import MemoryCases, MemoryFiles
 from gateway.web import Ops, Readiness, make_app
 
 sys.path.append(str(Path(__file__).parent))
@@ -119,6 +119,7 @@ async def channel(
                 http=http,
                 inbox=into,
                 files=MemoryFiles(),
+                cases=MemoryCases(),
                 state=None,
                 clock=SystemClock(),
                 log=structlog.get_logger(),

@@ -1,7 +1,8 @@
 """Delivery to services for municipal-gateway, and their answers.
 
 Out as a folder (`MaildropConnector`), a signed CloudEvent (`WebhookConnector`) or an
-Open311 request (`Open311Connector`); the answers in by `ServicesChannel`.
+Open311 request (`Open311Connector`); the answers in by `ServicesChannel`. The city's
+own app reports by `Open311Channel`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from gateway.channel import ChannelType
 from gateway.connector import ConnectorType
 from gateway.errors import ConfigError, Problem
-from gateway.model import ChannelId, ServiceId
+from gateway.model import Assignment, ChannelId, Message, ServiceId
 from gateway.plugin import Context, NoConfig, Plugin, hookimpl
 from gateway_delivery.channel import ServicesChannel
 from gateway_delivery.config import (
@@ -22,6 +23,8 @@ from gateway_delivery.config import (
 )
 from gateway_delivery.maildrop import MaildropConnector
 from gateway_delivery.open311.connector import Open311Connector
+from gateway_delivery.open311_server.channel import Open311Channel
+from gateway_delivery.open311_server.config import Open311ServerConfig
 from gateway_delivery.systems import Systems
 from gateway_delivery.webhook import WebhookConnector
 
@@ -29,8 +32,10 @@ __all__ = [
     "DeliveryPlugin",
     "MaildropConfig",
     "MaildropConnector",
+    "Open311Channel",
     "Open311Config",
     "Open311Connector",
+    "Open311ServerConfig",
     "ServicesChannel",
     "ServicesConfig",
     "WebhookConfig",
@@ -44,11 +49,15 @@ class DeliveryPlugin(Plugin[NoConfig]):
     def __init__(self) -> None:
         """Have no connector yet."""
         self._systems = Systems()
+        self._apps: dict[ChannelId, Open311Channel] = {}
 
     @hookimpl
     def register_channels(self) -> list[ChannelType]:
-        """Offer the channel by which services' systems answer."""
-        return [ChannelType("services", ServicesConfig, self._hear)]
+        """Offer the channels by which services answer, and the city's app reports."""
+        return [
+            ChannelType("services", ServicesConfig, self._hear),
+            ChannelType("open311", Open311ServerConfig, self._serve),
+        ]
 
     @hookimpl
     def register_connectors(self) -> list[ConnectorType]:
@@ -58,6 +67,18 @@ class DeliveryPlugin(Plugin[NoConfig]):
             ConnectorType("webhook", WebhookConfig, self._post),
             ConnectorType("open311", Open311Config, self._report),
         ]
+
+    @hookimpl(tryfirst=True)
+    async def route_message(self, message: Message) -> Assignment | None:
+        """Send a report of the city's app to the service of its kind; no rule can."""
+        app = self._apps.get(message.channel)
+        return None if app is None else app.assign(message)
+
+    def _serve(
+        self, channel_id: ChannelId, config: Open311ServerConfig, context: Context[Any]
+    ) -> Open311Channel:
+        self._apps[channel_id] = Open311Channel(channel_id, config, context)
+        return self._apps[channel_id]
 
     def _hear(
         self, channel_id: ChannelId, config: ServicesConfig, context: Context[Any]

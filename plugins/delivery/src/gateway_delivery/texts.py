@@ -26,6 +26,8 @@ DOWNLOAD = "Download until {day:%d/%m/%Y}: {url}"
 MISSING = "Missing: {what}"
 REFERS_TO = "Addition to request {request}."
 REFERENCE = "Ref. {number} · {delivery}"
+REPORTED_BY = "Says who reports (nobody has proven it): {who}"
+LINKED = "Address of a photo that they give (we have not opened it): {url}"
 
 
 class Texts:
