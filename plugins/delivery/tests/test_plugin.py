@@ -28,7 +28,7 @@ def test_names_are_those_of_the_manual():
     """What a configuration calls them."""
     plugin = DeliveryPlugin()
 
-    assert ["services"] == [each.name for each in plugin.register_channels()]
+    assert ["services", "open311"] == [each.name for each in plugin.register_channels()]
     names = [each.name for each in plugin.register_connectors()]
     assert ["maildrop", "webhook", "open311"] == names
 
@@ -36,7 +36,7 @@ def test_names_are_those_of_the_manual():
 def test_second_channel_for_answers_is_refused(context):
     """It would fetch everything twice."""
     plugin = DeliveryPlugin()
-    (kind,) = plugin.register_channels()
+    kind, _ = plugin.register_channels()
     kind.factory(ChannelId("sistemi"), ServicesConfig(), context)
 
     kind.factory(ChannelId("sistemi"), ServicesConfig(), context)
@@ -50,7 +50,7 @@ async def test_answers_that_nobody_would_hear_are_told(with_channel, context, tm
     plugin = DeliveryPlugin()
     drop, _, open311 = plugin.register_connectors()
     if with_channel:
-        (kind,) = plugin.register_channels()
+        kind, _ = plugin.register_channels()
         kind.factory(ChannelId("sistemi"), ServicesConfig(), context)
     async with georeport() as server:
         config = Open311Config(

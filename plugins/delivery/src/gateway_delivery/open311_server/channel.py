@@ -129,10 +129,10 @@ class Open311Channel(Channel[Open311ServerConfig]):
         if view is not None:
             known = {"service_request_id": view.number, "token": token}
             return Document(_REQUESTS, [known])
-        said = (await self._kept.of([token]))[token]
-        if said.rejection is not None:
-            raise Refused(HTTPStatus.NOT_FOUND, said.rejection.text)
-        return Document(_REQUESTS, [{"token": token}])
+        # It is being read, or was held or rejected: then we have said so.
+        notice = (await self._kept.of([token]))[token].notice
+        said = {"service_notice": notice.text} if notice else {}
+        return Document(_REQUESTS, [{"token": token, **said}])
 
     async def _list(self, request: web.Request) -> Document:
         private = self._may_read(request.query)

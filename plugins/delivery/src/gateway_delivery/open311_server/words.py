@@ -10,8 +10,9 @@ from typing import Any, Final
 from gateway.model import Outgoing
 from gateway.plugin import PluginState
 
-_SLOTS: Final = {"answer": "notes", "notice": "notice", "rejection": "rejection"}
+_SLOTS: Final = {"answer": "notes", "notice": "notice", "rejection": "notice"}
 """Which of the deliveries' purposes can be shown, and where."""
+_KINDS: Final = tuple(dict.fromkeys(_SLOTS.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +25,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """The latest of each kind: an office's, the acknowledgement, a rejection."""
+    """The latest of each kind: an office's, and ours, as that it has been accepted."""
 
     notes: Word | None = None
     notice: Word | None = None
-    rejection: Word | None = None
 
 
 class KeptWords:
@@ -52,7 +52,7 @@ class KeptWords:
 
     async def of(self, tokens: Collection[str]) -> dict[str, Words]:
         """Return what was said of each of some requests."""
-        keys = [_key(token, slot) for token in tokens for slot in _SLOTS.values()]
+        keys = [_key(token, slot) for token in tokens for slot in _KINDS]
         kept = await self._state.get_many(keys)
         return {token: Words(**dict(_found(token, kept))) for token in tokens}
 
@@ -67,7 +67,7 @@ def _order(said: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _found(token: str, kept: Mapping[str, Any]) -> Iterator[tuple[str, Word]]:
-    for slot in _SLOTS.values():
+    for slot in _KINDS:
         said = kept.get(_key(token, slot))
         if said is not None:
             at = datetime.fromisoformat(said["at"])
