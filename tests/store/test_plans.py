@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from small_city import Outside, small_city
@@ -16,7 +17,8 @@ from sqlalchemy import Connection, Engine, event, text
 from gateway import blocks, deadlines, people
 from gateway.channel import Rate
 from gateway.errors import DeliveryError
-from gateway.model import Item
+from gateway.inquiries import StoredCases
+from gateway.model import ChannelId, Item
 from gateway.store import schema
 
 VERBS = re.compile(r"\s*(SELECT|UPDATE|DELETE|INSERT)\b")
@@ -128,6 +130,27 @@ async def test_deadlines_are_reached_by_an_index(tmp_path, url, statements):
 
         assert {} == await city.gateway.store.read(looker(statements))
         assert 3 == len(handovers)
+
+
+async def test_inquiries_are_reached_by_an_index(tmp_path, url, statements):
+    """By item, by number and by time: no table is scanned."""
+    async with small_city(tmp_path, url=url) as city:
+        await city.say(text="una buca")
+        await city.settle()
+        cases = StoredCases(city.gateway.store)
+        number = city.outside.handovers[0].case.number
+        statements.clear()
+        now = datetime.now(UTC)
+        time = (now - timedelta(days=90), now)
+        found = [
+            *(await cases.of_items(ChannelId("phone"), ["m1"])).values(),
+            *await cases.numbered(ChannelId("phone"), [number]),
+            *await cases.opened(ChannelId("phone"), *time, closed=False),
+            *await cases.opened(ChannelId("phone"), *time, prefixes=["m", "n"]),
+        ]
+
+        assert [number] * 4 == [view.number for view in found]
+        assert {} == await city.gateway.store.read(looker(statements))
 
 
 def _bring_forward(connection: Connection) -> None:
