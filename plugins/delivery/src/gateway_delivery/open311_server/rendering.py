@@ -28,6 +28,9 @@ _SINGULAR: Final = {
     "services": "service",
 }
 _DISCOVERY: Final = "http://open311.org/discovery/v2/discovery"
+_UNCACHED: Final = {"Cache-Control": "no-store"}
+"""The key stands in the address, so a cache would give to all what one may read."""
+
 _NO_XML: Final = re.compile(r"[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 """What XML 1.0 has no way to say (§2.2, *Char*)."""
 
@@ -48,7 +51,11 @@ def respond(document: Document, form: str) -> web.Response:
     else:
         body, kind = to_xml(document), "text/xml"
     return web.Response(
-        body=body, status=document.status, content_type=kind, charset="utf-8"
+        body=body,
+        status=document.status,
+        content_type=kind,
+        charset="utf-8",
+        headers=_UNCACHED,
     )
 
 
