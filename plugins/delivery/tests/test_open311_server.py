@@ -287,7 +287,7 @@ async def test_what_is_told_again_changes_nothing(outgoing):
     """The repetition of an earlier word doesn't hide the later one."""
     kept = KeptWords(MemoryState())
     first, second = outgoing("a", "uno"), outgoing("b", "due", seconds=1)
-    for each in (first, first, second, first, second):
+    for each in (first, first, second, second, first):
         await kept.keep(each)
 
     words = (await kept.of(["001.t", "other"]))["001.t"]
@@ -325,3 +325,29 @@ async def test_ids_that_no_database_takes_are_not_found(name, path, tmp_path, ur
         asked = f"{app.url}/requests.json?api_key={KEY}&service_request_id={name},b"
         async with app.http.get(URL(asked, encoded=True)) as response:
             assert (200, "[]") == (response.status, await response.text())
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ({"start_date": "2026-03-29"}, 400, "start_date"),
+        ({"end_date": "2026-03-29T10:00:00"}, 400, "end_date"),
+        ({"end_date": "0001-01-01T00:00:00Z"}, 400, "dates"),
+        ({"start_date": "9999-12-31T23:59:59Z"}, 400, "dates"),
+        (
+            {"start_date": "2026-01-01T00:00:00Z", "end_date": "2026-04-02T00:00:00Z"},
+            400,
+            "90 days",
+        ),
+        ({"status": "rotto"}, 400, "status"),
+        ({"service_code": "001,9"}, 404, "service_code"),
+        ({"jurisdiction_id": "altrove"}, 404, "jurisdiction_id"),
+    ],
+)
+async def test_filter_that_finds_nothing_ever_is_refused(query, status, said, tmp_path):
+    """Whoever asks reads what is wrong with it."""
+    async with app_town(tmp_path) as app:
+        found, (error,) = await app.get("requests.json", **query)
+
+        assert status == found == error["code"]
+        assert said in error["description"]
