@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, or_, select
 
 from gateway import inbox
 from gateway.model import (
@@ -15,10 +15,25 @@ from gateway.model import (
     CaseStatus,
     CaseView,
     ChannelId,
+    DeliveryState,
     Inbound,
     ServiceId,
 )
 from gateway.store import Store, schema
+from gateway.targets import CHANNEL
+
+_ON_THE_WAY = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.UNKNOWN)
+
+
+def _untold(channel: ChannelId) -> ColumnElement[bool]:
+    """Tell whether a case's citizen is still to get something on the channel."""
+    table = schema.delivery
+    return exists().where(
+        table.c.case_id == schema.cases.c.id,
+        table.c.target == f"{CHANNEL}:{channel}",
+        table.c.state.in_([state.value for state in _ON_THE_WAY]),
+    )
+
 
 _COLUMNS = (
     schema.cases.c.number,
@@ -65,7 +80,9 @@ class StoredCases:
         """Return cases of a time; see `gateway.plugin.Cases.opened`."""
         statement = _of(channel).where(schema.cases.c.opened_at.between(since, until))
         if closed is not None:
-            ended = schema.cases.c.status == CaseStatus.CLOSED.value
+            ended = and_(
+                schema.cases.c.status == CaseStatus.CLOSED.value, ~_untold(channel)
+            )
             statement = statement.where(ended if closed else ~ended)
         if prefixes:
             name = schema.message.c.external_id
@@ -82,7 +99,12 @@ def of_items(
     """Return the case of each item that is known, None while it has none."""
     item, message, case = schema.inbox, schema.message, schema.cases
     rows = connection.execute(
-        select(item.c.id.label("message_id"), item.c.external_id, *_COLUMNS)
+        select(
+            item.c.id.label("message_id"),
+            item.c.external_id,
+            _untold(channel).label("untold"),
+            *_COLUMNS,
+        )
         .outerjoin_from(item, message, message.c.id == item.c.id)
         .outerjoin(case, case.c.id == message.c.case_id)
         .where(item.c.channel == channel, item.c.external_id.in_(external_ids))
@@ -107,7 +129,11 @@ def _of(channel: ChannelId) -> Select[Any]:
     """Select the cases of what citizens said on a channel."""
     message, case = schema.message, schema.cases
     return (
-        select(message.c.id.label("message_id"), *_COLUMNS)
+        select(
+            message.c.id.label("message_id"),
+            _untold(channel).label("untold"),
+            *_COLUMNS,
+        )
         .join_from(case, message, message.c.case_id == case.c.id)
         .where(message.c.channel == channel, message.c.author == Author.CITIZEN.value)
     )
@@ -131,5 +157,6 @@ def _view(row: Any, item: Inbound) -> CaseView:
         last_message_at=row.last_message_at,
         closed_at=row.closed_at,
         deadline_at=row.deadline_at,
+        untold=bool(row.untold),
         item=item,
     )

@@ -380,7 +380,8 @@ class CaseView:
     """How a case stands, and the citizen's ``item`` in it as it was received.
 
     ``last_message_at`` is when its citizen last wrote; ``deadline_at`` by when it must
-    be answered, None once it is.
+    be answered, None once it is. ``untold``: something that is said to the citizen on
+    the channel is still on its way, as the answer that closed it.
     """
 
     number: str
@@ -390,7 +391,13 @@ class CaseView:
     last_message_at: datetime
     closed_at: datetime | None
     deadline_at: datetime | None
+    untold: bool
     item: Inbound
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is closed, and the citizen has got all that was said."""
+        return self.status is CaseStatus.CLOSED and not self.untold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,8 +113,8 @@ class Cases(Protocol):
     ) -> list[CaseView]:
         """Return the ``most`` newest cases that were opened on the channel in a time.
 
-        Those ``closed``, those open, or both; ``prefixes`` are what external ids may
-        begin with, if any are given.
+        Those ``closed`` (`CaseView.ended`), the others, or both; ``prefixes`` are what
+        external ids may begin with, if any are given.
         """
 
 

@@ -23,7 +23,6 @@ from gateway.host import PluginHost
 from gateway.model import (
     Attachment,
     AttachmentState,
-    CaseStatus,
     CaseView,
     ChannelId,
     Item,
@@ -172,7 +171,7 @@ class MemoryCases:
             view
             for view in self._of(channel)
             if since <= view.opened_at <= until
-            and closed in {None, view.status is CaseStatus.CLOSED}
+            and closed in {None, view.ended}
             and view.item.external_id.startswith(tuple(prefixes) or "")
         ]
         return found[:most]

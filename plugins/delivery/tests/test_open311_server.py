@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -131,6 +132,44 @@ async def test_code_decides_the_service_whatever_others_say(tmp_path):
         }
         _, rows = await app.get("requests.json", service_code="001")
         assert [hole] == [row["service_request_id"] for row in rows]
+
+
+async def test_closed_is_shown_with_the_words_that_closed_it(
+    tmp_path, url, monkeypatch
+):
+    """A program stops asking at closed: until the words are there, it is open."""
+    kept, gate = KeptWords.keep, asyncio.Event()
+
+    async def keep(self: KeptWords, outgoing: Outgoing) -> None:
+        if outgoing.purpose == "answer":
+            await gate.wait()
+        await kept(self, outgoing)
+
+    monkeypatch.setattr(KeptWords, "keep", keep)
+    async with app_town(tmp_path, url) as app:
+        number = await app.number(await app.report())
+        drop = tmp_path / "strade" / "answers" / "a.json"
+        drop.parent.mkdir(exist_ok=True)
+        drop.write_text(json.dumps({"case": number, "text": "Ok.", "status": "closed"}))
+        async with asyncio.timeout(20):
+            while [row.status for row in await app.town.rows(schema.cases)] != [
+                "closed"
+            ]:
+                await asyncio.sleep(0.01)
+
+        before = await app.read(number)
+        _, none = await app.get("requests.json", status="closed")
+        _, still = await app.get("requests.json", status="open")
+        gate.set()
+        await app.settle()
+
+        assert ("open", None) == (before["status"], before["status_notes"])
+        assert ([], [before]) == (none, still)
+        after = await app.read(number)
+        assert "closed" == after["status"]
+        assert "Ok." in after["status_notes"]
+        assert (200, [after]) == await app.get("requests.json", status="closed")
+        assert (200, []) == await app.get("requests.json", status="open")
 
 
 async def test_office_reads_who_reports_and_the_app_never_does(tmp_path):

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from gateway.errors import PayloadError
-from gateway.model import CaseStatus, CaseView
+from gateway.model import CaseView
 from gateway_delivery.letter import visible
 from gateway_delivery.open311_server import report as reports
 from gateway_delivery.open311_server.config import Open311ServerConfig, ReportedService
@@ -66,12 +66,13 @@ def request(
 ) -> dict[str, Any]:
     """Return how a request stands; who reported it is never in it.
 
-    What the citizen wrote, and what they were answered, only if ``private``.
+    What the citizen wrote, and what they were answered, only if ``private``. It is
+    open until the words that closed it can be read: a program stops asking then.
     """
     said, code = _report(view), code_of(view.item.external_id)
     return {
         "service_request_id": view.number,
-        "status": "closed" if view.status is CaseStatus.CLOSED else "open",
+        "status": "closed" if view.ended else "open",
         "status_notes": _shown(words.notes.text if words.notes else "", private),
         "service_name": names.get(code),
         "service_code": code,
@@ -113,7 +114,7 @@ def _shown(text: str, private: bool) -> str | None:  # noqa: FBT001 (of this fil
 
 def _updated(view: CaseView, words: Words) -> datetime:
     """Return when it was closed, or else when something was last said."""
-    if view.closed_at is not None and view.status is CaseStatus.CLOSED:
+    if view.closed_at is not None and view.ended:
         return view.closed_at
     said = words.notes.at if words.notes else view.opened_at
     return max(view.opened_at, view.last_message_at, said)
