@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Final
@@ -130,17 +131,17 @@ class Open311Channel(Channel[Open311ServerConfig]):
             known = {"service_request_id": view.number, "token": token}
             return Document(_REQUESTS, [known])
         # It is being read, or was held or rejected: then we have said so.
-        notice = (await self._kept.of([token]))[token].notice
+        now = self.context.clock.now()
+        notice = (await self._kept.of([token], now))[token].notice
         said = {"service_notice": notice.text} if notice else {}
         return Document(_REQUESTS, [{"token": token, **said}])
 
     async def _list(self, request: web.Request) -> Document:
-        private = self._may_read(request.query)
+        private, now = self._may_read(request.query), self.context.clock.now()
         if "service_request_id" in request.query:
             ids = search.ids_of(request.query)
             views = await self.context.cases.numbered(self.id, ids)
-            return await self._shown(views, private=private)
-        now = self.context.clock.now()
+            return await self._shown(views, now, private=private)
         wanted = search.read(request.query, now, self._services)
         views = await self.context.cases.opened(
             self.id,
@@ -150,19 +151,22 @@ class Open311Channel(Channel[Open311ServerConfig]):
             prefixes=[f"{code}." for code in wanted.codes],
             most=search.MOST,
         )
-        return await self._shown(views, private=private)
+        return await self._shown(views, now, private=private)
 
     async def _show(self, request: web.Request) -> Document:
-        private = self._may_read(request.query)
+        private, now = self._may_read(request.query), self.context.clock.now()
         number = request.match_info["id"]
         ids = [number] if search.is_id(number) else []
         views = await self.context.cases.numbered(self.id, ids)
         if not views:
             raise _unknown("service_request_id")
-        return await self._shown(views, private=private)
+        return await self._shown(views, now, private=private)
 
-    async def _shown(self, views: Sequence[CaseView], *, private: bool) -> Document:
-        words = await self._kept.of([view.item.external_id for view in views])
+    async def _shown(
+        self, views: Sequence[CaseView], asked_at: datetime, *, private: bool
+    ) -> Document:
+        tokens = [view.item.external_id for view in views]
+        words = await self._kept.of(tokens, asked_at)
         rows = [
             showing.request(
                 view, words[view.item.external_id], self._names, private=private

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from gateway.errors import PayloadError
-from gateway.model import CaseView
+from gateway.model import CaseStatus, CaseView
 from gateway_delivery.letter import visible
 from gateway_delivery.open311_server import report as reports
 from gateway_delivery.open311_server.config import Open311ServerConfig, ReportedService
@@ -67,13 +67,15 @@ def request(
     """Return how a request stands; who reported it is never in it.
 
     What the citizen wrote, and what they were answered, only if ``private``. It is
-    open until the words that closed it can be read: a program stops asking then.
+    open, and says nothing, until the words that closed it are there: a program stops
+    asking at closed, and would pass on words twice that came before it.
     """
     said, code = _report(view), code_of(view.item.external_id)
+    notes = words.notes if _readable(view, words) else None
     return {
         "service_request_id": view.number,
         "status": "closed" if view.ended else "open",
-        "status_notes": _shown(words.notes.text if words.notes else "", private),
+        "status_notes": _shown(notes.text if notes else "", private),
         "service_name": names.get(code),
         "service_code": code,
         "description": _shown(said.description if said else "", private),
@@ -99,6 +101,13 @@ def code_of(external_id: str) -> str:
 def time(at: datetime) -> str:
     """Return a time as ISO 8601, to the second."""
     return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _readable(view: CaseView, words: Words) -> bool:
+    """Tell whether an office's words belong to how the case stands in ``view``."""
+    if view.ended or words.notes is None:
+        return True
+    return view.status is not CaseStatus.CLOSED and words.notes.at <= words.asked_at
 
 
 def _report(view: CaseView) -> Report | None:

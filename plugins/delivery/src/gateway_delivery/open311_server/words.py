@@ -25,8 +25,12 @@ class Word:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
-    """The latest of each kind: an office's, and ours, as that it has been accepted."""
+    """The latest of each kind: an office's, and ours, as that it has been accepted.
 
+    Later than ``asked_at`` are those that came while the case was being read.
+    """
+
+    asked_at: datetime
     notes: Word | None = None
     notice: Word | None = None
 
@@ -50,11 +54,14 @@ class KeptWords:
         if before is None or _order(before) < _order(said):
             await self._state.put(key, said)
 
-    async def of(self, tokens: Collection[str]) -> dict[str, Words]:
-        """Return what was said of each of some requests."""
+    async def of(self, tokens: Collection[str], asked_at: datetime) -> dict[str, Words]:
+        """Return what was said of each of some requests, asked for at a time."""
         keys = [_key(token, slot) for token in tokens for slot in _KINDS]
         kept = await self._state.get_many(keys)
-        return {token: Words(**dict(_found(token, kept))) for token in tokens}
+        return {
+            token: Words(asked_at=asked_at, **dict(_found(token, kept)))
+            for token in tokens
+        }
 
 
 def _key(token: str, slot: str) -> str:
