@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -86,6 +86,9 @@ class Crew:
         self.stopping = asyncio.Event()
         self._held: dict[int, asyncio.Task[None]] = {}
         self._workers: list[Worker[Any]] = []
+        self._claiming = 0
+        self._all_held = asyncio.Event()
+        self._all_held.set()
 
     @property
     def queues(self) -> set[str]:
@@ -125,6 +128,10 @@ class Crew:
         """Stop claiming, finish what is under way, give the rest back."""
         self.stopping.set()
         self.wakeups.wake_all()
+        # What is claimed at this moment would be given back as if it had been tried.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._all_held.wait()
         tasks = list(self._held.values())
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
@@ -132,6 +139,18 @@ class Crew:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.store.run(lambda c: jobs.release(c, self.boot_id))
+
+    @contextlib.contextmanager
+    def claiming(self) -> Iterator[None]:
+        """Let `drain` wait until what is claimed inside the block is held."""
+        self._claiming += 1
+        self._all_held.clear()
+        try:
+            yield
+        finally:
+            self._claiming -= 1
+            if not self._claiming:
+                self._all_held.set()
 
     def hold(self, claim: Claim, work: Awaitable[None]) -> asyncio.Task[None]:
         """Run ``work`` under ``claim`` and keep its lease alive."""
@@ -245,11 +264,17 @@ class Worker(Generic[WorkT]):
             wakeup.clear()
             busy = self._busy - self._parked()
             room = min(self._concurrency - busy, self._gate())
-            claimed = await self._take(room) if room > 0 else ()
-            for work in claimed:
-                self._start(work)
+            claimed = await self._take_on(room) if room > 0 else ()
             if len(claimed) < room or room <= 0:
                 await self._rest(wakeup)
+
+    async def _take_on(self, room: int) -> Sequence[WorkT]:
+        """Claim, and start on what was claimed before anybody can stop."""
+        with self._crew.claiming():
+            claimed = await self._take(room)
+            for work in claimed:
+                self._start(work)
+        return claimed
 
     async def _take(self, room: int) -> Sequence[WorkT]:
         request = ClaimRequest(

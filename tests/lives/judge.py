@@ -17,6 +17,7 @@ from gateway.store import schema
 ALLOWED = {
     "case.assigned": ({"new"}, "assigned"),
     "case.answered": ({"new", "waiting", "assigned", "reopened"}, "answered"),
+    "case.unanswered": ({"answered"}, "assigned"),
     "case.reassigned": (
         {"new", "waiting", "assigned", "answered", "reopened"},
         "new",
