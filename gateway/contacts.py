@@ -238,12 +238,10 @@ def change_address(connection: Connection, change: AddressChange) -> str | None:
     fresh = {uri: contact_id for uri in new if uri not in known}
     _insert(connection, {}, fresh, stable)
     address, conversation = schema.address, schema.conversation
-    # Whoever has the old number next is somebody else.
-    connection.execute(
-        delete(address).where(
-            address.c.uri.in_(set(old) - set(new)), address.c.stable.is_(False)
-        )
-    )
+    if new[len(stable) :]:
+        # Whoever has the old number next is somebody else.
+        gone = address.c.uri.in_(set(old) - set(new)), address.c.stable.is_(False)
+        connection.execute(delete(address).where(*gone))
     if merged:
         connection.execute(
             update(address)

@@ -273,8 +273,6 @@ class Town:
         self.owner |= {n: left for n, each in self.owner.items() if each == merged}
         if merged in self.blocked:
             self.blocked.add(left)
-        # Whoever writes from it next is somebody else.
-        del self.owner[old]
 
 
 PEOPLE = ("IT.anna", "IT.bea")
