@@ -43,10 +43,10 @@ from gateway.model import (
 from gateway.outbox import Parcel, Sent, claim_parcels, record_sent
 from gateway.outcome import Outcome
 from gateway.pipeline import Arrived, claim_arrived
-from gateway.receipts import queue_of
 from gateway.records import Recorder
 from gateway.store import Store, open_store
 from gateway.store.migrate import prepare
+from gateway.targets import queue_of
 from gateway.texts import Texts
 
 FEW, MANY = 1_000, 1_000_000

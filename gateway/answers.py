@@ -38,9 +38,9 @@ from gateway.model import (
     ServiceId,
 )
 from gateway.outbox import NewDelivery, Referred
-from gateway.receipts import CHANNEL, SERVICE
 from gateway.store import schema
 from gateway.store.units import now
+from gateway.targets import CHANNEL, of_service
 
 _MAP = "https://www.openstreetmap.org/?mlat={0}&mlon={1}#map=18/{0}/{1}"
 
@@ -136,7 +136,7 @@ def _checked(answer: Answer, case: Case | None, city: City) -> Answer:
         return answer
     reason = ""
     said = instructions.read(answer.message.text)
-    if answer.referred.target != f"{SERVICE}:{case.service}":
+    if answer.referred.target != of_service(case.service):
         reason = "the case has gone to another office since"
     elif said is not None and said.order is Order.HAND_ON:
         office = _office(said, city)

@@ -58,13 +58,13 @@ from gateway.model import ChannelId, Event, Health, HealthStatus, ServiceId
 from gateway.pipeline import Decider, Pipeline, claim_arrived
 from gateway.plugin import Context
 from gateway.readiness import Monitor
-from gateway.receipts import queue_of
 from gateway.receiving import Receivers
 from gateway.records import Recorder
 from gateway.reminders import Reminders
 from gateway.state import StoredState
 from gateway.store import Store, open_store
 from gateway.store.migrate import prepare
+from gateway.targets import queue_of
 from gateway.texts import Texts, texts_in
 from gateway.watchdog import LoopWatchdog
 from gateway.web import Handler, Ops, make_app

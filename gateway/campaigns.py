@@ -16,10 +16,10 @@ from gateway import audit, messages, outbox
 from gateway.messages import Said
 from gateway.model import ChannelId, Event
 from gateway.outbox import NewDelivery
-from gateway.receipts import CHANNEL
 from gateway.store import schema
 from gateway.store.prepared import Insertion
 from gateway.store.units import now
+from gateway.targets import CHANNEL
 
 BATCH = 200
 """Notices of one unit of work."""

@@ -19,8 +19,8 @@ from gateway.errors import AttachmentError
 from gateway.jobs import Claim, ClaimRequest, Retry
 from gateway.model import Attachment, AttachmentState, DeliveryState, Event, Original
 from gateway.outbox import NewDelivery
-from gateway.receipts import SERVICE
 from gateway.store import schema
+from gateway.targets import SERVICE
 from gateway.workers import Crew, retry_all
 
 log = structlog.get_logger()

@@ -26,9 +26,9 @@ from gateway.city import City
 from gateway.errors import CaseError
 from gateway.handing import Turn
 from gateway.model import CaseStatus, Event, ServiceId
-from gateway.receipts import SERVICE
 from gateway.store import schema
 from gateway.store.units import now
+from gateway.targets import SERVICE
 from gateway.telling import Word
 
 

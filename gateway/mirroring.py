@@ -21,8 +21,8 @@ from gateway.channel import Channel
 from gateway.errors import DeliveryError
 from gateway.jobs import Burial, Claim, ClaimRequest, Retry
 from gateway.model import Address, Event
-from gateway.receipts import CHANNEL, queue_of
 from gateway.store import schema
+from gateway.targets import CHANNEL, queue_of
 from gateway.workers import Crew, bury_all, retry_all
 
 log = structlog.get_logger()

@@ -43,11 +43,19 @@ from gateway.model import (
     Urgency,
 )
 from gateway.rates import Limit
-from gateway.receipts import CHANNEL, RANK, SERVICE, STATE_OF, queue_of
+from gateway.receipts import RANK, STATE_OF
 from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
 from gateway.store.units import now
-from gateway.targets import is_for, main_of, of_service, service_of
+from gateway.targets import (
+    CHANNEL,
+    SERVICE,
+    is_for,
+    main_of,
+    of_service,
+    queue_of,
+    service_of,
+)
 
 HANDOVER: Final = "handover"
 ADDITION: Final = "addition"
@@ -629,7 +637,7 @@ def find_numbered(connection: Connection, numbers: Sequence[str]) -> Referred | 
         if number in known:
             row = known[number]
             return Referred(
-                target=f"{SERVICE}:{row.service}",
+                target=of_service(row.service),
                 case_id=row.id,
                 conversation_id=row.conversation_id,
                 proven=False,

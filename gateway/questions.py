@@ -11,6 +11,7 @@ from gateway import handing, jobs, states
 from gateway.handing import Turn
 from gateway.model import Case, CaseStatus, ServiceId
 from gateway.store import schema
+from gateway.targets import is_for
 
 
 def settle(
@@ -41,6 +42,10 @@ def asked_until(connection: Connection, case: Case) -> datetime | None:
     until: datetime | None = connection.execute(
         select(func.min(job.c.due_at))
         .join(delivery, delivery.c.id == job.c.subject)
-        .where(delivery.c.case_id == case.id, job.c.state == jobs.WAITING)
+        .where(
+            delivery.c.case_id == case.id,
+            is_for(delivery.c.target, case.service),
+            job.c.state == jobs.WAITING,
+        )
     ).scalar_one()
     return until

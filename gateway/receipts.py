@@ -20,20 +20,7 @@ from gateway.model import DeliveryState, Event, Receipt, ReceiptStatus
 from gateway.store import schema
 from gateway.store.prepared import Insertion
 from gateway.store.units import now
-from gateway.targets import CHANNEL, SERVICE, queue_of
-
-__all__ = [
-    "CHANNEL",
-    "MOST_FAILURES",
-    "RANK",
-    "SERVICE",
-    "STATE_OF",
-    "apply",
-    "apply_early",
-    "queue_of",
-    "store",
-    "strange",
-]
+from gateway.targets import queue_of
 
 RANK: Final = {
     DeliveryState.PENDING: 0,

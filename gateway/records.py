@@ -53,11 +53,11 @@ from gateway.model import (
 from gateway.opening import reopening
 from gateway.outbox import NewDelivery
 from gateway.outcome import Filed, Outcome
-from gateway.receipts import CHANNEL, SERVICE, queue_of
 from gateway.selfservice import Heard
 from gateway.store import schema
 from gateway.store.prepared import Insertion
 from gateway.store.units import now
+from gateway.targets import CHANNEL, of_service, queue_of
 from gateway.threads import Place
 
 _Key = TypeVar("_Key")
@@ -245,7 +245,7 @@ class Recorder:
         message = filed.outcome.message
         return NewDelivery(
             message_id=message.id,
-            target=f"{SERVICE}:{case.service}",
+            target=of_service(case.service),
             purpose=outbox.HANDOVER if filed.new else outbox.ADDITION,
             recipient=case.service,
             lane=case.id,
@@ -479,7 +479,7 @@ def _concerns_service(filed: Filed) -> bool:
 
 
 def _queue(case: Case) -> str:
-    return queue_of(f"{SERVICE}:{case.service}")
+    return queue_of(of_service(case.service))
 
 
 def _menu(filed: Filed) -> Menu | None:

@@ -11,9 +11,9 @@ from gateway import messages, outbox
 from gateway.messages import Said
 from gateway.model import Menu
 from gateway.outbox import NewDelivery
-from gateway.receipts import CHANNEL
 from gateway.store import schema
 from gateway.store.units import now
+from gateway.targets import CHANNEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
