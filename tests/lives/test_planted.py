@@ -93,5 +93,5 @@ def test_planted_bug_comes_to_light(monkeypatch, module, name, bug):
     tune_writer(engine, checkpoint_pages=0)
 
     with pytest.raises((Broken, IntegrityError)):
-        live(engine, 100, Phase.generate)
+        live(engine, 1_000, Phase.generate)
     engine.dispose()
