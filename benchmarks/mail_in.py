@@ -14,6 +14,8 @@ from aioimaplib import aioimaplib
 from figures import Figure, compare
 from mail_peer import Collecting, Dovecot, dovecot, fetch_alone
 
+from gateway.cli.daemon import calm_collector
+
 MAILS, PUSHES = 10_000, 15
 LARGE, FEW, MANY = 25_000_000, 3, 15
 PUSH_LIMIT_MS = 100.0
@@ -100,8 +102,9 @@ def _note_pushes() -> list[float]:
 async def _catch_up(server: Dovecot, rounds: int) -> tuple[list[float], list[float]]:
     """Return mails a second, ours and the library's."""
     ours, alone = [], []
-    folder = await server.fill(_mails(MAILS, 3_000))
+    calm_collector()
     for _ in range(rounds):
+        folder = await server.fill(_mails(MAILS, 3_000))
         async with server.client() as client:
             began = time.perf_counter()
             count = await fetch_alone(client, folder)

@@ -9,9 +9,8 @@ import random
 import shutil
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import aiohttp
@@ -23,7 +22,7 @@ from processes import ROOT
 from gateway import audit
 from gateway.clock import SystemClock
 from gateway.inbox import DiskGate, Inbox
-from gateway.model import ChannelId
+from gateway.model import ChannelId, Item
 from gateway.plugin import Context
 from gateway.state import StoredState
 from gateway.store import open_store
@@ -91,12 +90,14 @@ class Collecting:
         """Count what is stored."""
         self.stored = 0
         self.on_stored: Callable[[], None] = lambda: None
-        self._accept: Callable[..., Awaitable[int]]
+        self._accept_each: Callable[..., Awaitable[int]]
 
-    async def accept(self, *what: Any) -> int:
+    async def accept_each(
+        self, channel: ChannelId, originals: Sequence[tuple[bytes, Item]]
+    ) -> int:
         """Store, then count."""
-        new = await self._accept(*what)
-        self.stored += 1
+        new = await self._accept_each(channel, originals)
+        self.stored += len(originals)
         self.on_stored()
         return new
 
@@ -107,7 +108,8 @@ class Collecting:
         url, clock = f"sqlite:///{place}/gateway.db", SystemClock()
         upgrade(url)
         store = open_store(url, clock, seal=audit.seal, exclusive=True)
-        self._accept = Inbox(store, DiskGate(place, 0, clock), lambda _: None).accept
+        inbox = Inbox(store, DiskGate(place, 0, clock), lambda _: None)
+        self._accept_each = inbox.accept_each
         async with aiohttp.ClientSession() as http:
             context = Context(
                 config=_settings(),

@@ -108,13 +108,30 @@ class Inbox:
         self._gate.require_room()
         arrival = Arrival(channel, body, headers or {}, tuple(items))
         new = await self._store.run_batched(store_arrivals, arrival)
-        known = len(items) - new
-        self.on_accepted(channel, new, known)
-        self._wake(PROCESS)
-        if known:
-            await self._keep_conflicts(arrival)
-        hit("inbox.before_acknowledge")
+        await self._stored(channel, [arrival], [new])
         return new
+
+    async def accept_each(
+        self, channel: ChannelId, originals: Sequence[tuple[bytes, Item]]
+    ) -> int:
+        """Store many originals; see `gateway.plugin.Intake.accept_each`."""
+        self._gate.require_room()
+        arrivals = [Arrival(channel, body, {}, (item,)) for body, item in originals]
+        new = await self._store.run_each(store_arrivals, arrivals)
+        await self._stored(channel, arrivals, new)
+        return sum(new)
+
+    async def _stored(
+        self, channel: ChannelId, arrivals: Sequence[Arrival], new: Sequence[int]
+    ) -> None:
+        """Tell of what is stored by now, and look at what was known before."""
+        items = sum(len(arrival.items) for arrival in arrivals)
+        self.on_accepted(channel, sum(new), items - sum(new))
+        self._wake(PROCESS)
+        for arrival, count in zip(arrivals, new, strict=True):
+            if count < len(arrival.items):
+                await self._keep_conflicts(arrival)
+        hit("inbox.before_acknowledge")
 
     async def _keep_conflicts(self, arrival: Arrival) -> None:
         """Keep what came under a known id and says something else; tell of it.

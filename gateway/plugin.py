@@ -59,6 +59,14 @@ class Intake(Protocol):
 
         """
 
+    async def accept_each(
+        self, channel: ChannelId, originals: Sequence[tuple[bytes, Item]]
+    ) -> int:
+        """Do the same for many originals that are one item each, at less cost.
+
+        If it raises, some of them may have been stored.
+        """
+
 
 class Files(Protocol):
     """The attachments of messages, for plugins that look into them."""

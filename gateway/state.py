@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway.store import Store, schema
+from gateway.store.prepared import Insertion
 
 
 class StoredState:
@@ -81,20 +81,9 @@ class StoredState:
         rows.sort(key=itemgetter("key"))
 
         def work(connection: Connection) -> None:
-            if rows:
-                connection.execute(_UPSERT[connection.dialect.name], rows)
+            _PUT.execute(connection, rows)
 
         await self._store.run(work)
 
 
-_KEY = ["plugin", "key"]
-_sqlite = sqlite.insert(schema.plugin_state)
-_postgresql = postgresql.insert(schema.plugin_state)
-_UPSERT = {
-    "sqlite": _sqlite.on_conflict_do_update(
-        index_elements=_KEY, set_={"value": _sqlite.excluded.value}
-    ),
-    "postgresql": _postgresql.on_conflict_do_update(
-        index_elements=_KEY, set_={"value": _postgresql.excluded.value}
-    ),
-}
+_PUT = Insertion(schema.plugin_state, replacing=True)

@@ -22,7 +22,7 @@ from gateway.store.schema import Moment, to_microseconds
 
 Row = Mapping[str, Any]
 
-_MOST_ROWS: Final = 64
+_MOST_ROWS: Final = 256
 """Rows of one INSERT; there is a statement for each number of them."""
 
 
@@ -92,9 +92,18 @@ class Insertion:
     """
 
     def __init__(
-        self, table: Table, columns: Iterable[str] = (), *, only_new: bool = False
+        self,
+        table: Table,
+        columns: Iterable[str] = (),
+        *,
+        only_new: bool = False,
+        replacing: bool = False,
     ) -> None:
-        """Insert into ``columns``, or all; ``only_new`` passes over what is there."""
+        """Insert into ``columns``, or all.
+
+        What is there already under the primary key stays (``only_new``), or has its
+        other columns replaced (``replacing``).
+        """
         self._columns = tuple(columns) or tuple(c.name for c in table.columns)
         self._moments = tuple(
             (place, name)
@@ -104,6 +113,11 @@ class Insertion:
         names = ", ".join(f'"{name}"' for name in self._columns)
         self._into = f'INSERT INTO "{table.name}" ({names})'
         self._end = " ON CONFLICT DO NOTHING" if only_new else ""
+        if replacing:
+            keys = [column.name for column in table.primary_key]
+            others = [name for name in self._columns if name not in keys]
+            values = ", ".join(f'"{name}" = excluded."{name}"' for name in others)
+            self._end = f" ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {values}"
         source = f'json_populate_recordset(NULL::"{table.name}", %(rows)s)'
         # Names of our own tables only.
         self._from_json = f"{self._into} SELECT {names} FROM {source}{self._end}"  # noqa: S608

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import DBAPIError
@@ -35,6 +35,9 @@ COMPANY_SECONDS = 0.01
 
 PENDING_LIMIT = 10_000
 """How many units may wait; more are refused, so that memory stays bounded."""
+
+_TIDY_LATEST = 4
+"""How many times later than it is due tidying may be, while units wait."""
 
 _TRANSIENT_SQLSTATES = {"40001", "40P01"}
 _RETRIES = 5
@@ -142,6 +145,20 @@ class Store:
         result: ResultT = await self._submit(work, item, batched=True)
         return result
 
+    async def run_each(
+        self, work: BatchWork[ItemT, ResultT], items: Sequence[ItemT]
+    ) -> list[ResultT]:
+        """Do what `run_batched` does for each of many items; return their results.
+
+        Raises what one of them raised, once all are through.
+        """
+        units = self._submit_each(work, items, batched=True)
+        results = await asyncio.gather(*units, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return cast("list[ResultT]", results)
+
     async def read(self, work: Work[T]) -> T:
         """Run a read-only function on a connection of its own."""
         loop = asyncio.get_running_loop()
@@ -159,18 +176,25 @@ class Store:
     def _submit(
         self, work: Callable[..., Any], item: Any, *, batched: bool
     ) -> asyncio.Future[Any]:
+        (future,) = self._submit_each(work, [item], batched=batched)
+        return future
+
+    def _submit_each(
+        self, work: Callable[..., Any], items: Sequence[Any], *, batched: bool
+    ) -> list[asyncio.Future[Any]]:
         if len(self._waiting) > PENDING_LIMIT:
             message = f"more than {PENDING_LIMIT} units of work are waiting"
             raise StoreUnavailable(message)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        task = asyncio.current_task()
-        self._waiting.append(_Unit(work, item, batched, future, task))
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        units = [
+            _Unit(work, item, batched, loop.create_future(), task) for item in items
+        ]
+        self._waiting.extend(units)
         if self._announced_in is not loop:
             self._announced_in = loop
             limit = loop.time() + COMPANY_SECONDS
             loop.call_soon(self._announce, loop, 0, limit)
-        return future
+        return [unit.future for unit in units]
 
     def _announce(
         self, loop: asyncio.AbstractEventLoop, seen: int, limit: float
@@ -205,11 +229,16 @@ class Store:
                 for part in _partition(group, merge=self._engines.merge):
                     report(self.commit(part))
                 since_tidy += len(group)
-                if since_tidy >= self._engines.tidy_units:
+                if self._is_time(since_tidy):
                     self._tidy()
                     since_tidy = 0
                 if going_on and len(group) < GROUP_LIMIT:
                     break
+
+    def _is_time(self, units: int) -> bool:
+        """Tell whether to tidy after so many units: soon, best when none is waiting."""
+        due = self._engines.tidy_units
+        return units >= due and (not self._waiting or units >= _TIDY_LATEST * due)
 
     def _tidy(self) -> None:
         if self._engines.tidy is not None:

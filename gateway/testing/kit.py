@@ -69,6 +69,14 @@ class RecordingIntake:
         self.accepted.append(arrival)
         return new
 
+    async def accept_each(
+        self, channel: ChannelId, originals: Sequence[tuple[bytes, Item]]
+    ) -> int:
+        """Remember many originals of one item each."""
+        return sum(
+            [await self.accept(channel, body, [item]) for body, item in originals]
+        )
+
 
 @dataclass(slots=True)
 class MemoryState:

@@ -85,6 +85,14 @@ class FakeInbox:
         self.news.set()
         return len(new)
 
+    async def accept_each(
+        self, channel: ChannelId, originals: Sequence[tuple[bytes, Item]]
+    ) -> int:
+        """Keep what is new of many."""
+        return sum(
+            [await self.accept(channel, body, [item]) for body, item in originals]
+        )
+
     async def wait_for(self, count: int) -> None:
         """Wait until that many originals are stored."""
         async with asyncio.timeout(20):

@@ -128,14 +128,14 @@ async def test_interrupted_resync_goes_on(  # noqa: PLR0917 (fixtures)
         await _caught_up(state, posta)
     place = {
         "name": "gateway_email.known.KnownMails.name",
-        "accept": "gateway_email.collecting.Collector._accept",
+        "accept": "gateway_email.collecting.Collector._store",
         "mark_done": "gateway_email.imap.Mailbox.mark_done",
         "put": "gateway_email.collecting.Collector._put_cursor",
     }[step]
     for round_ in range(times):
         await folder.make_anew([*known[round_:], *known[:round_], _mail(500)])
         with monkeypatch.context() as patch:
-            patch.setattr(place, _dying(place, after=1 if step != "accept" else 30))
+            patch.setattr(place, _dying(place, after=1))
             with pytest.raises((MailboxError, StoreUnavailable)):
                 async with asyncio.timeout(20):
                     await posta.followers[0].follow()

@@ -35,16 +35,25 @@ class _Batch:
     ``last`` is where the cursor stands once they are done.
     """
 
-    last: int
-    small: Sequence[int]
-    large: Sequence[int]
-    octets: int
+    last: int = 0
+    small: Sequence[int] = ()
+    large: Sequence[int] = ()
+    octets: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
+    """Mails of a batch that exist; their octets are let go once they are stored."""
+
     batch: _Batch
     mails: Mapping[int, bytes]
+
+    def stored(self) -> _Fetched:
+        """Return the same without the octets."""
+        return _Fetched(self.batch, dict.fromkeys(self.mails, b""))
+
+
+_NOTHING = _Fetched(_Batch(), {})
 
 
 class Collector:
@@ -75,24 +84,33 @@ class Collector:
     async def collect(self, mailbox: Mailbox) -> None:
         """Take in all mail above the cursor; ``mailbox`` has just been selected.
 
-        While one batch is being stored the next one is fetched.
+        While one batch is being stored the one before is marked, the next one fetched.
 
         Raises:
             MailboxError, StoreError: it stopped; nothing is lost, begin again.
 
         """
         numbering, cursor = await self._position(mailbox)
-        waiting: _Fetched | None = None
-        async for batch in self._batches(mailbox, await mailbox.uids_after(cursor)):
-            fetching = self._refusals.fetch(mailbox, batch.small, batch.octets)
-            mails = await _both(fetching, self._store(waiting, numbering))
+        batches = self._batches(mailbox, await mailbox.uids_after(cursor))
+        fetched = stored = marked = _NOTHING
+        async for batch in _and_three_turns(batches):
+            mails = await _together(
+                self._mark_and_fetch(mailbox, stored, batch),
+                self._store(fetched, numbering),
+                self._move_cursor(marked, numbering),
+            )
             hit("email.after_fetch")
-            await self._finish(mailbox, waiting, numbering)
-            waiting, cursor = _Fetched(batch, mails), batch.last
-        await self._store(waiting, numbering)
-        await self._finish(mailbox, waiting, numbering)
+            fetched, stored, marked = _Fetched(batch, mails), fetched.stored(), stored
+            cursor = max(cursor, batch.last)
         for uid in self._refusals.due():
             await self._ask_again(mailbox, uid, numbering, cursor)
+
+    async def _mark_and_fetch(
+        self, mailbox: Mailbox, stored: _Fetched, batch: _Batch
+    ) -> dict[int, bytes]:
+        """Mark one batch, then fetch another: one connection, one thing at a time."""
+        await self._mark(mailbox, stored)
+        return await self._refusals.fetch(mailbox, batch.small, batch.octets)
 
     async def _ask_again(
         self, mailbox: Mailbox, uid: int, numbering: Numbering, cursor: int
@@ -103,7 +121,8 @@ class Collector:
         batch = _Batch(last=cursor, small=[uid], large=(), octets=octets)
         fetched = _Fetched(batch, mails)
         await self._store(fetched, numbering)
-        await self._finish(mailbox, fetched, numbering)
+        await self._mark(mailbox, fetched)
+        await self._move_cursor(fetched, numbering)
 
     @property
     def refused(self) -> int:
@@ -125,31 +144,25 @@ class Collector:
             for batch in _split(some, sizes, self._max_bytes):
                 yield batch
 
-    async def _store(self, fetched: _Fetched | None, numbering: Numbering) -> None:
+    async def _store(self, fetched: _Fetched, numbering: Numbering) -> None:
         """Store what was fetched, under names that a renumbering does not change."""
-        if fetched is None or not fetched.mails:
+        if not fetched.mails:
             return
         names = await self._known.name(fetched.mails, numbering)
-        results = await asyncio.gather(
-            *(self._accept(names[uid], raw) for uid, raw in fetched.mails.items()),
-            return_exceptions=True,
-        )
-        _raise_first(results)
+        originals = [
+            (raw, self._item(names[uid], raw)) for uid, raw in fetched.mails.items()
+        ]
+        await self._context.inbox.accept_each(self._channel, originals)
         hit("email.after_store")
 
-    async def _accept(self, name: str, raw: bytes) -> None:
-        item = Item(external_id=f"{self._place}:{name}", sender=sender_at_once(raw))
-        await self._context.inbox.accept(self._channel, raw, [item])
+    def _item(self, name: str, raw: bytes) -> Item:
+        return Item(external_id=f"{self._place}:{name}", sender=sender_at_once(raw))
 
-    async def _finish(
-        self, mailbox: Mailbox, fetched: _Fetched | None, numbering: Numbering
-    ) -> None:
-        """Mark what is stored, then move the cursor: never in another order."""
-        if fetched is None:
-            return
-        batch = fetched.batch
-        if fetched.mails:
-            await mailbox.mark_done(list(fetched.mails))
+    async def _mark(self, mailbox: Mailbox, stored: _Fetched) -> None:
+        """Mark what is stored: never before."""
+        batch = stored.batch
+        if stored.mails:
+            await mailbox.mark_done(list(stored.mails))
             hit("email.after_mark")
         refused = sorted(self._refusals.uids.intersection(batch.small))
         for event, left in (("mail_too_large", batch.large), ("mail_refused", refused)):
@@ -157,8 +170,12 @@ class Collector:
                 await mailbox.flag(left)
                 log = self._context.log
                 log.warning(event, channel=self._channel, count=len(left))
-        await self._put_cursor(numbering, batch.last)
-        hit("email.after_cursor")
+
+    async def _move_cursor(self, marked: _Fetched, numbering: Numbering) -> None:
+        """Move the cursor behind what is marked: never before."""
+        if marked.batch.last:
+            await self._put_cursor(numbering, marked.batch.last)
+            hit("email.after_cursor")
 
     async def _position(self, mailbox: Mailbox) -> tuple[Numbering, int]:
         """Return the numbering and the last UID that is done.
@@ -225,7 +242,7 @@ def _batch(uids: Sequence[int], sizes: Mapping[int, int], max_bytes: int) -> _Ba
     return _Batch(
         last=uids[-1],
         small=small,
-        large=[uid for uid in uids if uid not in small],
+        large=[uid for uid in uids if sizes.get(uid, 0) > max_bytes],
         octets=sum(sizes.get(uid, 0) for uid in small),
     )
 
@@ -234,14 +251,18 @@ def _weight(size: int, max_bytes: int) -> int:
     return size if size <= max_bytes else 0
 
 
-async def _both(first: Awaitable[_T], second: Awaitable[object]) -> _T:
-    """Wait for both; return what the first did, or raise what one of them raised."""
-    results = await asyncio.gather(first, second, return_exceptions=True)
-    _raise_first(results[::-1])
-    return cast("_T", results[0])
+async def _and_three_turns(batches: AsyncIterator[_Batch]) -> AsyncIterator[_Batch]:
+    """Let the last batch be stored and marked, and the cursor move behind it."""
+    async for batch in batches:
+        yield batch
+    for _ in range(3):
+        yield _NOTHING.batch
 
 
-def _raise_first(results: Sequence[object]) -> None:
-    for result in results:
+async def _together(first: Awaitable[_T], *others: Awaitable[object]) -> _T:
+    """Wait for all; return what the first did, or raise what one of them raised."""
+    results = await asyncio.gather(first, *others, return_exceptions=True)
+    for result in reversed(results):
         if isinstance(result, BaseException):
             raise result
+    return cast("_T", results[0])

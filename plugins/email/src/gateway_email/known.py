@@ -47,7 +47,7 @@ class KnownMails:
         """Keep them in ``state`` below ``prefix``; ``key`` makes the digests."""
         self._state = state
         self._prefix = prefix
-        self._key = key
+        self._keyed = hmac.new(key, _PURPOSE, hashlib.sha256)
 
     async def name(
         self, mails: Mapping[int, bytes], numbering: Numbering
@@ -71,7 +71,7 @@ class KnownMails:
         return names
 
     def _digest(self, raw: bytes) -> str:
-        digest = hmac.new(self._key, _PURPOSE, hashlib.sha256)
+        digest = self._keyed.copy()
         digest.update(raw)
         return self._prefix + digest.digest()[:_DIGEST_OCTETS].hex()
 

@@ -13,13 +13,12 @@ _LANE = 300
 """Characters of an id that orders receipts."""
 
 _HEAD = re.compile(rb"(?:[!-9;-~]+:[^\r\n]*\r?\n(?:[ \t][^\r\n]*\r?\n)*)+(?=\r?\n)")
-_FROM = re.compile(rb"^From[ \t]*:", re.MULTILINE | re.IGNORECASE)
-_PEC = re.compile(rb"^X-(?:Ricevuta|Trasporto)[ \t]*:", re.MULTILINE | re.IGNORECASE)
+_FROM = b"\nfrom"
+_PEC = (b"\nx-ricevuta", b"\nx-trasporto")
 _ATOM = rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
 _PLAIN = re.compile(
-    rb"^From: (?:[A-Za-z]+(?: [A-Za-z]+)* )?(?P<open><)?"
-    rb"(?P<address>" + _ATOM + rb"@" + _ATOM + rb")(?(open)>)\r?\n(?![ \t])",
-    re.MULTILINE,
+    rb"From: (?:[A-Za-z]+(?: [A-Za-z]+)* )?(?P<open><)?"
+    rb"(?P<address>" + _ATOM + rb"@" + _ATOM + rb")(?(open)>)\r?\n(?![ \t])"
 )
 _HEAD_LIMIT = 64 * 1024
 _FROM_LIMIT = 320
@@ -55,15 +54,18 @@ def sender_at_once(raw: bytes) -> str:
     Plain is one From with letters and one address of letters and digits, in a head
     without a broken line.
     """
-    head = _HEAD.match(raw, 0, _HEAD_LIMIT)
-    if head is None or len(_FROM.findall(head[0])) != 1:
+    found = _HEAD.match(raw, 0, _HEAD_LIMIT)
+    if found is None:
         return sender_of(raw)
-    found = _PLAIN.search(head[0])
+    head = found[0]
+    names = b"\n" + head.lower()
+    if names.count(_FROM) != 1 or any(name in names for name in _PEC):
+        return sender_of(raw)
+    plain = _PLAIN.match(head, names.index(_FROM))
     if (
-        found is None
-        or _PEC.search(head[0])
-        or len(found[0]) > _FROM_LIMIT
-        or (found["open"] is None and b" " in found[0][6:].strip())
+        plain is None
+        or len(plain[0]) > _FROM_LIMIT
+        or (plain["open"] is None and b" " in plain[0][6:].strip())
     ):
         return sender_of(raw)
-    return str(mailto(found["address"].decode("ascii")))
+    return str(mailto(plain["address"].decode("ascii")))
