@@ -45,6 +45,18 @@ async def test_all_rows_arrive_as_they_are(store: Store, count: int):
     assert rows == await store.read(stored)
 
 
+async def test_what_is_there_is_replaced(store: Store):
+    """By its key; the others stay, and what is new is added."""
+    before = [original(number) for number in range(100)]
+    after = [original(number, b"replaced") for number in range(70, 140)]
+    insertion = Insertion(TABLE, replacing=True)
+
+    for rows in (before, after):
+        assert len(rows) == await store.run(lambda c, r=rows: insertion.execute(c, r))
+
+    assert before[:70] + after == await store.read(stored)
+
+
 @settings(
     max_examples=25,
     deadline=None,

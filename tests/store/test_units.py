@@ -91,6 +91,24 @@ async def test_batch_that_fails_is_run_one_by_one(store: Store):
     assert 1 == sum(isinstance(r, ValueError) for r in results)
 
 
+async def test_many_items_of_one_caller(store: Store):
+    """Each has its result, in order; a bad one is told when the others are through."""
+    done = []
+
+    def picky(connection: Connection, items) -> list[int]:
+        if 300 in items:
+            raise ValueError("three hundred")
+        done.extend(items)
+        return [item * 2 for item in items]
+
+    assert [n * 2 for n in range(300)] == await store.run_each(picky, range(300))
+    assert [] == await store.run_each(picky, [])
+    done.clear()
+    with pytest.raises(ValueError, match="three hundred"):
+        await store.run_each(picky, range(290, 310))
+    assert {*range(290, 310)} - {300} == set(done)
+
+
 async def test_cancelled_caller_leaves_no_open_transaction(store: Store):
     """Cancelling whoever waits neither undoes the unit nor blocks the next."""
     waiting = asyncio.ensure_future(store.run(add("cancelled")))
