@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select, update
 
-from gateway import fallback, jobs
+from gateway import dead_letters, fallback, jobs
 from gateway.fallback import PassOn, Successors
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
 from gateway.model import DeliveryState, Expectation, Receipt, ReceiptStatus
@@ -121,7 +121,7 @@ def settle(connection: Connection, delivery_id: str) -> None:
         )
     )
     for letter_id in letters.scalars().all():
-        jobs.discard(connection, letter_id, "the receipt has come", "gateway")
+        dead_letters.discard(connection, letter_id, "the receipt has come", "gateway")
 
 
 def claim(

@@ -14,7 +14,7 @@ raises `StaleClaim`.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,9 +24,7 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
-    case,
     delete,
-    func,
     insert,
     literal_column,
     or_,
@@ -36,7 +34,7 @@ from sqlalchemy import (
 )
 
 from gateway import audit, identity
-from gateway.errors import NotFound, StaleClaim
+from gateway.errors import StaleClaim
 from gateway.model import Event
 from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
@@ -552,117 +550,3 @@ def recover(connection: Connection, *, alone_as: str | None = None) -> int:
         .returning(job.c.id)
     )
     return len(rows.all())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueDepth:
-    """How much open work a queue has, and how old its oldest ready job is."""
-
-    open: int
-    dead: int
-    oldest_ready_age: timedelta
-
-
-def depths(connection: Connection) -> Mapping[str, QueueDepth]:
-    """Measure every queue that has open work or dead letters."""
-    at = now(connection)
-    ready_since = func.min(case((job.c.state == READY, job.c.created_at)))
-    opened = connection.execute(
-        select(job.c.queue, func.count(), ready_since).group_by(job.c.queue)
-    ).all()
-    dead: dict[str, int] = {
-        row[0]: row[1]
-        for row in connection.execute(
-            select(dead_letter.c.queue, func.count())
-            .where(dead_letter.c.resolution.is_(None))
-            .group_by(dead_letter.c.queue)
-        )
-    }
-    measured = {
-        queue: QueueDepth(
-            open=count,
-            dead=dead.pop(queue, 0),
-            oldest_ready_age=at - since if since else timedelta(0),
-        )
-        for queue, count, since in opened
-    }
-    rest = {
-        queue: QueueDepth(open=0, dead=count, oldest_ready_age=timedelta(0))
-        for queue, count in dead.items()
-    }
-    return {**measured, **rest}
-
-
-def resurrect(connection: Connection, dead_letter_id: str, actor: str) -> str:
-    """Try a dead letter again: a new job about the same subject, which is returned.
-
-    Raises:
-        NotFound: there is no open dead letter of that id.
-
-    """
-    row = _resolve(connection, dead_letter_id, "retried", "", actor)
-    enqueue(connection, [NewJob(queue=row.queue, lane=row.lane, subject=row.subject)])
-    return str(row.subject)
-
-
-def discard(connection: Connection, dead_letter_id: str, note: str, actor: str) -> None:
-    """Close a dead letter for good, with the operator's reason.
-
-    Raises:
-        NotFound: there is no open dead letter of that id.
-
-    """
-    _resolve(connection, dead_letter_id, "discarded", note, actor)
-
-
-def _resolve(
-    connection: Connection, dead_letter_id: str, resolution: str, note: str, actor: str
-) -> Any:
-    row = connection.execute(
-        update(dead_letter)
-        .where(dead_letter.c.id == dead_letter_id, dead_letter.c.resolution.is_(None))
-        .values(resolution=resolution, note=note, resolved_at=now(connection))
-        .returning(dead_letter)
-    ).one_or_none()
-    if row is None:
-        message = f"no open dead letter {dead_letter_id}"
-        raise NotFound(message)
-    audit.record(
-        connection,
-        Event(
-            action=f"dead_letter.{resolution}",
-            subject=row.subject,
-            actor=actor,
-            data={"dead_letter": dead_letter_id},
-        ),
-    )
-    return row
-
-
-def lease_single(
-    connection: Connection, name: str, owner: str, lease: timedelta
-) -> bool:
-    """Take or prolong the single ownership of ``name``; tell whether we have it."""
-    at = now(connection)
-    table = schema.lease
-    values = {"owner": owner, "until": at + lease}
-    taken = connection.execute(
-        update(table)
-        .where(table.c.name == name, or_(table.c.owner == owner, table.c.until < at))
-        .values(**values)
-    )
-    if taken.rowcount == 1:
-        return True
-    known = connection.execute(select(table.c.name).where(table.c.name == name)).first()
-    if known is not None:
-        return False
-    connection.execute(insert(table).values(name=name, **values))
-    return True
-
-
-def release_single(connection: Connection, name: str, owner: str) -> None:
-    """Give up the single ownership of ``name``, if ``owner`` has it."""
-    table = schema.lease
-    connection.execute(
-        delete(table).where(table.c.name == name, table.c.owner == owner)
-    )

@@ -18,6 +18,7 @@ from gateway import (
     audit,
     awaited,
     cases,
+    dead_letters,
     deadlines,
     identity,
     jobs,
@@ -704,7 +705,7 @@ def resurrect(connection: Connection, dead_letter_id: str, actor: str) -> None:
         NotFound: there is no open dead letter of that id.
 
     """
-    subject = jobs.resurrect(connection, dead_letter_id, actor)
+    subject = dead_letters.resurrect(connection, dead_letter_id, actor)
     table = schema.delivery
     connection.execute(
         update(table)

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gateway import awaited, deadlines, inbox, jobs
+from gateway import awaited, deadlines, depths, inbox
+from gateway.depths import QueueDepth
 from gateway.errors import StoreError, StoreFull
-from gateway.jobs import QueueDepth
 from gateway.model import Health, HealthStatus
 from gateway.web import Readiness
 
@@ -93,7 +93,7 @@ class Monitor:
     async def _depths(self, reasons: list[str]) -> Mapping[str, QueueDepth]:
         try:
             async with asyncio.timeout(5):
-                return await self._gateway.store.read(jobs.depths)
+                return await self._gateway.store.read(depths.measure)
         except (StoreError, TimeoutError) as error:
             reasons.append(f"the database does not answer: {error}")
             return {}

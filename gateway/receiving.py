@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from gateway import jobs
+from gateway import leases
 from gateway.channel import Channel
 from gateway.errors import StoreError
 from gateway.model import ChannelId
@@ -46,7 +46,7 @@ class Receivers:
         def work(connection: Connection) -> None:
             for channel_id in self._channels:
                 name = _lease_of(channel_id)
-                jobs.release_single(connection, name, self._crew.boot_id)
+                leases.give_up(connection, name, self._crew.boot_id)
 
         try:
             async with asyncio.timeout(self._crew.pace.lease / 3):
@@ -84,7 +84,7 @@ class Receivers:
 
     async def _own(self, channel_id: ChannelId) -> bool:
         work = partial(
-            jobs.lease_single,
+            leases.take,
             name=_lease_of(channel_id),
             owner=self._crew.boot_id,
             lease=timedelta(seconds=self._crew.pace.lease),

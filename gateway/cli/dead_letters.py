@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection, select
 
-from gateway import jobs, outbox
+from gateway import dead_letters, outbox
 from gateway.cli.opened import ACTOR, one, read, rows, write
 from gateway.cli.output import (
     DEFAULT_CONFIG,
@@ -101,5 +101,5 @@ def discard(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Close a dead letter for good."""
-    write(config, lambda _: lambda c: jobs.discard(c, letter, reason, ACTOR))
+    write(config, lambda _: lambda c: dead_letters.discard(c, letter, reason, ACTOR))
     typer.echo(f"{letter} is discarded")

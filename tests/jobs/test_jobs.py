@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, update
 
-from gateway import audit, jobs
+from gateway import audit, dead_letters, depths, jobs, leases
 from gateway.errors import NotFound, StaleClaim
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
 from gateway.store import Store, schema
@@ -160,9 +160,9 @@ async def test_dead_letter_can_be_retried_and_discarded_once(store: Store):
     await store.run(lambda c: jobs.bury(c, [burial]))
     (letter,) = await store.read(lambda c: c.execute(schema.dead_letter.select()).all())
 
-    await store.run(lambda c: jobs.resurrect(c, letter.id, "staff"))
+    await store.run(lambda c: dead_letters.resurrect(c, letter.id, "staff"))
     with pytest.raises(NotFound):
-        await store.run(lambda c: jobs.discard(c, letter.id, "why", "staff"))
+        await store.run(lambda c: dead_letters.discard(c, letter.id, "why", "staff"))
 
     assert ["x"] == await drain(store)
     actions = [
@@ -211,7 +211,7 @@ async def test_single_ownership_passes_on_when_the_lease_ends(store: Store):
     """One owner at a time; another takes over only after the lease ran out."""
 
     def take(owner: str, lease: timedelta = LEASE):
-        return lambda c: jobs.lease_single(c, "imap", owner, lease)
+        return lambda c: leases.take(c, "imap", owner, lease)
 
     assert await store.run(take("a", timedelta(seconds=-1)))
     assert await store.run(take("b"))
@@ -223,12 +223,12 @@ async def test_who_stops_leaves_its_ownership_at_once(store: Store):
     """And who is alone takes over that of a process that was killed."""
 
     def take(owner: str):
-        return lambda c: jobs.lease_single(c, "imap", owner, LEASE)
+        return lambda c: leases.take(c, "imap", owner, LEASE)
 
     assert await store.run(take("a"))
-    await store.run(lambda c: jobs.release_single(c, "imap", "b"))
+    await store.run(lambda c: leases.give_up(c, "imap", "b"))
     assert not await store.run(take("b"))
-    await store.run(lambda c: jobs.release_single(c, "imap", "a"))
+    await store.run(lambda c: leases.give_up(c, "imap", "a"))
     assert await store.run(take("b"))
     await store.run(lambda c: jobs.recover(c, alone_as="b"))
     assert not await store.run(take("c"))
@@ -243,7 +243,7 @@ async def test_depths_tell_open_and_dead_work(store: Store):
     burial = Burial(claim=held, code="x", reason="y")
     await store.run(lambda c: jobs.bury(c, [burial]))
 
-    depth = (await store.read(jobs.depths))["q"]
+    depth = (await store.read(depths.measure))["q"]
 
     assert (2, 1) == (depth.open, depth.dead)
     assert depth.oldest_ready_age >= timedelta(0)

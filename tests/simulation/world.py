@@ -21,7 +21,7 @@ import looptime
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from gateway import audit, identity, jobs
+from gateway import audit, depths, identity
 from gateway.app import Gateway, Parts
 from gateway.channel import Channel, ChannelType
 from gateway.config import Document, NoConfig, Section, load
@@ -496,8 +496,8 @@ def _broken(connection, city: City) -> Iterator[str]:
     recorded = Counter(json.loads(row.data)["delivery"] for row in sent)
     if twice := [delivery for delivery, times in recorded.items() if times > 1]:
         yield f"I7: on record as sent more than once: {twice}"
-    if jobs.depths(connection) and any(
-        d.open for d in jobs.depths(connection).values()
+    if depths.measure(connection) and any(
+        d.open for d in depths.measure(connection).values()
     ):
         yield "I4: work is left open"
 

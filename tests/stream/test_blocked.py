@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from small_city import City, Outside, small_city
 
-from gateway import blocks, jobs, people
+from gateway import blocks, dead_letters, people
 from gateway.errors import DeliveryError, NotFound
 from gateway.model import Action, Contact, ContactId, Message, Verdict
 from gateway.plugin import NoConfig, Plugin, hookimpl
@@ -318,7 +318,9 @@ async def test_refusal_becomes_a_dead_letter(tmp_path, url):
         assert ("block:phone", "full") == (letter.queue, letter.code)
         assert letter.subject == await contact_of(city)
 
-        await city.gateway.store.run(lambda c: jobs.resurrect(c, letter.id, "staff"))
+        await city.gateway.store.run(
+            lambda c: dead_letters.resurrect(c, letter.id, "staff")
+        )
         await city.settle()
         assert [("phone", "anna", True)] == outside.blocked
 

@@ -16,7 +16,7 @@ from pec_provider import PROVIDERS, Network
 from pec_town import Town
 from typer.testing import CliRunner
 
-from gateway import awaited, jobs
+from gateway import awaited, dead_letters
 from gateway.cli.main import app
 from gateway.store import schema
 
@@ -334,7 +334,9 @@ async def test_right_trust_list_makes_a_refused_mail_readable(town: Town):
     await town.write(town.maria, "L'acqua è torbida.")
     (letter,) = await town.until(schema.dead_letter, bool)
     trust_list.write_bytes(right)
-    await town.gateway.store.run(lambda c: jobs.resurrect(c, letter.id, "staff"))
+    await town.gateway.store.run(
+        lambda c: dead_letters.resurrect(c, letter.id, "staff")
+    )
     await town.delivery(HANDOVER, "delivered")
 
     assert "pec_not_trusted" == letter.code
