@@ -1,6 +1,6 @@
 """Named points where a test makes the gateway fail; unarmed, each costs one look-up.
 
-Nothing here reads the environment: only `gateway.testing.daemon`, which production
+Nothing here reads the environment: only `gateway.testing.forked`, which production
 never starts, arms a point. Every commit, send, rename, fsync and acknowledgement has
 a point before and after it.
 """

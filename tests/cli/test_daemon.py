@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from sqlalchemy import text
 from gateway.store.engine import migration_engine
 from gateway.store.migrate import upgrade
 from gateway.store.schema import REVISION
+from gateway.testing import forked
 
 PROBE = Path(__file__).parents[1] / "crash" / "probe_plugin.py"
 CONFIG = """
@@ -41,21 +41,9 @@ connectors = [{{ type = "sink", url = "http://127.0.0.1:9/office" }}]
 """
 
 
-def gateway(*arguments: str) -> list[str]:
-    return [sys.executable, "-c", "from gateway.cli import main; main()", *arguments]
-
-
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        gateway(*arguments),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env=os.environ | {"COLUMNS": "200"},
-    )
+    return forked.run(folder, *arguments, environment=os.environ | {"COLUMNS": "200"})
 
 
 def free_port() -> int:
@@ -85,12 +73,9 @@ def port_of(folder: Path) -> int:
 
 
 @contextlib.asynccontextmanager
-async def daemon(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def daemon(folder: Path) -> AsyncIterator[forked.Command]:
     """Run the daemon until it answers; kill it at the end."""
-    log = (folder / "log").open("ab")
-    process = await asyncio.create_subprocess_exec(
-        *gateway("run"), cwd=folder, stderr=log
-    )
+    process = forked.Command(folder, "run", stderr=folder / "log")
     try:
         async with aiohttp.ClientSession() as http, asyncio.timeout(20):
             while not await _live(http, port_of(folder)):
@@ -98,10 +83,8 @@ async def daemon(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
                 await asyncio.sleep(0.05)
         yield process
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        log.close()
+        process.kill()
+        await asyncio.to_thread(process.wait)
 
 
 async def _live(http: aiohttp.ClientSession, port: int) -> bool:
@@ -121,7 +104,7 @@ async def test_sigterm_ends_the_daemon_in_order(folder: Path):
     async with daemon(folder) as process:
         process.send_signal(signal.SIGTERM)
 
-        assert 0 == await asyncio.wait_for(process.wait(), 10)
+        assert 0 == await asyncio.to_thread(process.wait, 10)
 
 
 async def test_sighup_reloads_what_can_be_and_says_what_can_not(folder: Path):

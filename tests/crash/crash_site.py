@@ -15,8 +15,6 @@ import json
 import shutil
 import socket
 import sqlite3
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -28,6 +26,8 @@ import aiohttp
 import psycopg
 from aiohttp import web
 from ledger import Ledger
+
+from gateway.testing import forked
 
 HERE = Path(__file__).parent
 SECRET = b"crash-test"
@@ -100,12 +100,9 @@ class Site:
         with sqlite3.connect(self.folder / "data" / "gateway.db") as database:
             return database.execute(statement).fetchall()
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> forked.Command:
         """Start a daemon, with failpoints if the environment arms them."""
-        command = ["-m", "gateway.testing.daemon", "run", "--config", "gateway.toml"]
-        return subprocess.Popen(
-            [sys.executable, *command], cwd=self.folder, env=self.environment
-        )
+        return forked.Command(self.folder, "run", environment=self.environment)
 
     @property
     def url(self) -> str:
@@ -194,7 +191,7 @@ class Client:
 async def wait_ready(
     session: aiohttp.ClientSession,
     place: Site,
-    daemon: subprocess.Popen[bytes],
+    daemon: forked.Command,
 ) -> float:
     """Wait until the daemon answers, or is dead; return the seconds it took."""
     started = time.monotonic()
@@ -292,13 +289,7 @@ def _judge_record(place: Site) -> list[str]:
     ordinals = sorted(int(number.rsplit("-", 1)[1]) for number in numbers)
     if ordinals != list(range(1, len(ordinals) + 1)):
         broken.append("I4: case numbers have gaps or doubles")
-    verified = subprocess.run(
-        [sys.executable, "-m", "gateway.testing.daemon", "audit", "verify"],
-        cwd=place.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    verified = forked.run(place.folder, "audit", "verify")
     if verified.returncode != 0:
         broken.append(f"I7: {verified.stdout}{verified.stderr}")
     return broken

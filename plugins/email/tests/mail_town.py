@@ -9,20 +9,21 @@ mailbox.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import forked_daemon
 import psycopg
 from aioimaplib import aioimaplib
+
+from gateway.testing import forked
 
 URP, OFFICE, CITIZENS = "urp@comune.test", "strade@comune.test", "cittadino@comune.test"
 TOML = (Path(__file__).parent / "fixtures" / "mail_town.toml").read_text()
@@ -105,15 +106,17 @@ class Town:
             return connection.execute(statement).fetchall()
 
     @asynccontextmanager
-    async def daemon(self, **environment: str) -> AsyncIterator[ForkServerProcess]:
+    async def daemon(self, **environment: str) -> AsyncIterator[forked.Command]:
         """Run a daemon as a process of its own; kill it at the end."""
         (self.folder / "gateway.toml").write_text(self.toml())
-        process = forked_daemon.start(self.folder, SECRETS | environment)
+        process = forked.Command(
+            self.folder, "run", environment=os.environ | SECRETS | environment
+        )
         try:
             yield process
         finally:
             process.kill()
-            await asyncio.to_thread(process.join)
+            await asyncio.to_thread(process.wait)
 
     async def complaints(self, doubles: Container[int]) -> list[str]:
         """Hold the ledger against all there is; so many mails went out again.

@@ -39,8 +39,8 @@ async def test_killed_daemon_loses_and_doubles_nothing(
     for _ in range(KILLS):
         await town.write(1)
         async with town.daemon(GATEWAY_FAILPOINTS=f"{STEPS[step]}=kill") as daemon:
-            await asyncio.to_thread(daemon.join, 60)
-            assert -signal.SIGKILL == daemon.exitcode
+            await asyncio.to_thread(daemon.wait, 60)
+            assert -signal.SIGKILL == daemon.returncode
     async with town.daemon():
         await eventually(town.is_well)
 
