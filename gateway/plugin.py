@@ -127,7 +127,13 @@ class Cases(Protocol):
 
 
 class PluginState(Protocol):
-    """A durable key-value space of the plugin's own: cursors and the like."""
+    """A durable key-value space of the plugin's own: cursors and the like.
+
+    What is about a citizen has a key that says so, by which it is erased with them: it
+    ends in ``/`` or ``:`` and the id of a case, message or delivery of theirs, or is a
+    word of lower-case letters, ``/`` and the value of their address. Keep nothing about
+    a citizen under any other.
+    """
 
     async def get(self, key: str) -> Any | None:
         """Return the JSON value stored under ``key``."""

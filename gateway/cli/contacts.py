@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection
 
-from gateway import blocks, people
+from gateway import blocks, forgetting, people
 from gateway.app import city_of
 from gateway.cli.opened import ACTOR, read, write
 from gateway.cli.output import (
@@ -21,7 +21,9 @@ from gateway.cli.output import (
 )
 from gateway.setup import Setup
 
-app = typer.Typer(no_args_is_help=True, help="Contacts: list, show, block, unblock.")
+app = typer.Typer(
+    no_args_is_help=True, help="Contacts: list, show, block, unblock, forget."
+)
 
 Who = Annotated[
     str | None,
@@ -112,6 +114,31 @@ def unblock(
 
     found, was = write(config, lambda setup: lambda c: work(c, setup))
     typer.echo(f"{found} is unblocked" if was else f"{found} was not blocked")
+
+
+@app.command()
+def forget(
+    reason: Annotated[
+        str, typer.Option(help="Why; it goes on the record.", callback=said)
+    ],
+    who: Who = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    *,
+    case: CaseOption = None,
+) -> None:
+    """Erase what plugins keep of a contact whose cases are closed.
+
+    Places of their reports, words kept for the city's app. Not yet: what the gateway
+    itself keeps (messages, originals, files, the contact).
+    """
+    _one_of(who, case)
+
+    def work(connection: Connection) -> tuple[str, int]:
+        found = _find(connection, who, case)
+        return found, forgetting.forget(connection, found, reason, ACTOR)
+
+    found, count = write(config, lambda _: work)
+    typer.echo(f"{found}: {count} values of plugins are erased")
 
 
 def _one_of(who: str | None, case: str | None) -> None:
