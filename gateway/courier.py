@@ -12,14 +12,14 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from gateway import jobs, outbox
-from gateway.breaker import Breaker
+from gateway.breaker import Breaker, BreakerState
 from gateway.channel import Line
 from gateway.errors import DeliveryError
 from gateway.failpoints import hit
@@ -28,11 +28,15 @@ from gateway.metrics import Metrics
 from gateway.model import DeliveryState, Receipt, Semantics
 from gateway.outbox import Again, Dead, Parcel, Passed, Sent
 from gateway.rates import Limit
+from gateway.targets import queue_of
 from gateway.workers import Crew
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+_AT_ONCE = 500
+"""How many of those that wait for a target are brought forward in one transaction."""
 
 PATIENCE_SECONDS = 120.0
 """How long a parcel waits in a line before it is put aside, out of its order."""
@@ -42,7 +46,7 @@ PATIENCE_SECONDS = 120.0
 class Fallback:
     """The target that gets what could not be delivered, at the latest ``after`` a time.
 
-    That is counted from when the delivery was made.
+    That is counted from when the delivery could first go out.
     """
 
     to: str
@@ -120,8 +124,18 @@ class Courier:
     def _is_vain(self, parcel: Parcel) -> bool:
         """Tell whether the fallback's time has come, or the target is down."""
         tried = parcel.code not in {"", outbox.TARGET_DOWN} and not parcel.maybe_sent
-        age = self._crew.clock.now() - parcel.created_at
-        return not self._breaker.allows() or (tried and age >= self._max_age)
+        over = self._crew.clock.now() >= self._over(parcel)
+        return not self._breaker.allows() or (tried and over)
+
+    def _over(self, parcel: Parcel) -> datetime:
+        """Return when a parcel's time is over.
+
+        For a target with a fallback it begins when the parcel could first go out: what
+        waited for a choice of the citizen has not waited for the target.
+        """
+        fallback = self._target.fallback
+        begun = parcel.begun_at if fallback else parcel.created_at
+        return begun + self._max_age
 
     async def _turn_came(self, parcel: Parcel) -> bool:
         """Wait for the parcel's turn, if that is soon; tell whether it has come.
@@ -154,8 +168,7 @@ class Courier:
 
     async def _leave_alone(self, parcel: Parcel, fallback: Fallback) -> None:
         """Wait with a parcel while its target is down, or let the fallback have it."""
-        now = self._crew.clock.now()
-        over = parcel.created_at + self._max_age
+        now, over = self._crew.clock.now(), self._over(parcel)
         if over <= now:
             passed = Passed(
                 parcel=parcel,
@@ -166,8 +179,9 @@ class Courier:
             await self._pass_on(passed)
             return
         state = DeliveryState.UNKNOWN if parcel.maybe_sent else DeliveryState.PENDING
+        # Who comes first is the probe; if the target is back, the others are woken.
         pause = timedelta(seconds=self._breaker.seconds)
-        due_at = min(over, now + pause)
+        due_at = min(over, now + max(pause, self._crew.delay(parcel.claim.attempt)))
         again = Again(
             parcel=parcel, state=state, due_at=due_at, code=outbox.TARGET_DOWN
         )
@@ -195,6 +209,23 @@ class Courier:
         )
 
     async def _deliver(self, parcel: Parcel) -> None:
+        was_down = self._breaker.state is not BreakerState.CLOSED
+        await self._attempt(parcel)
+        if was_down and self._breaker.state is BreakerState.CLOSED:
+            await self._wake_waiting()
+
+    async def _wake_waiting(self) -> None:
+        """Let those come that wait because the target was down."""
+        if self._target.fallback is None:
+            return
+        woken = _AT_ONCE
+        while woken == _AT_ONCE:
+            woken = await self._crew.store.run(
+                lambda c: outbox.wake_waiting(c, self._target.name, _AT_ONCE)
+            )
+        self._crew.wakeups.wake(queue_of(self._target.name))
+
+    async def _attempt(self, parcel: Parcel) -> None:
         self._breaker.started()
         try:
             receipt = await self._known(parcel) or await self._send(parcel)
@@ -248,8 +279,7 @@ class Courier:
             self._breaker.failed()
         else:
             self._breaker.succeeded()
-        age = self._crew.clock.now() - parcel.created_at
-        if error.retryable and age < self._max_age:
+        if error.retryable and self._crew.clock.now() < self._over(parcel):
             await self._again(parcel, error)
             return
         code = error.code if not error.retryable else "expired"
@@ -288,7 +318,7 @@ class Courier:
         due_at = now + delay
         if self._target.fallback is not None:
             # However long the other side wants us to wait.
-            due_at = max(now, min(due_at, parcel.created_at + self._max_age))
+            due_at = max(now, min(due_at, self._over(parcel)))
         again = Again(
             parcel=parcel,
             state=state,

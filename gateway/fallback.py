@@ -40,7 +40,11 @@ class PassOn:
 
 _INSERT = Insertion(
     schema.delivery,
-    [c.name for c in schema.delivery.c if c.name not in {"external_id", "awaits"}],
+    [
+        c.name
+        for c in schema.delivery.c
+        if c.name not in {"external_id", "awaits", "begun_at"}
+    ],
     only_new=True,
 )
 

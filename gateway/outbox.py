@@ -116,6 +116,7 @@ class Parcel:
 
     ``source_id`` is the message whose files these are, from the position ``first`` on.
     ``code`` is what its last attempt ended with. ``not_before``: its turn comes then.
+    ``begun_at``: when it was claimed first, and so could go out.
     """
 
     claim: Claim
@@ -126,6 +127,7 @@ class Parcel:
     quote: str | None
     before: DeliveryState
     created_at: datetime
+    begun_at: datetime
     message: Message
     case: Case | None
     attachments: tuple[Attachment, ...]
@@ -151,7 +153,11 @@ class Parcel:
 _MAYBE_SENT = {DeliveryState.SENDING, DeliveryState.UNKNOWN}
 _INSERT = Insertion(
     schema.delivery,
-    [c.name for c in schema.delivery.c if c.name not in {"external_id", "awaits"}],
+    [
+        c.name
+        for c in schema.delivery.c
+        if c.name not in {"external_id", "awaits", "begun_at"}
+    ],
     only_new=True,
 )
 
@@ -232,7 +238,11 @@ _PARCELS = (
 _SENDING = Prepared(
     update(schema.delivery)
     .where(schema.delivery.c.id == bindparam("claimed"))
-    .values(state=DeliveryState.SENDING.value, recipient=bindparam("to"))
+    .values(
+        state=DeliveryState.SENDING.value,
+        recipient=bindparam("to"),
+        begun_at=bindparam("begun"),
+    )
 )
 
 
@@ -251,7 +261,7 @@ def claim_parcels(
     if limits is not None:
         _take_turns(connection, parcels, limits)
     rows = [
-        {"claimed": parcel.id, "to": parcel.recipient}
+        {"claimed": parcel.id, "to": parcel.recipient, "begun": parcel.begun_at}
         for parcel in parcels.values()
         if open_(parcel) and not strayed(parcel)
     ]
@@ -317,11 +327,12 @@ def _load(connection: Connection, claims: Sequence[Claim]) -> dict[str, Parcel]:
     ).all()
     sources = {row.source_id for row in rows if row.source_id}
     files = messages.load_attachments(connection, list(sources)) if sources else {}
-    return {row.id: _parcel(row, by_subject[row.id], files) for row in rows}
+    at = now(connection)
+    return {row.id: _parcel(row, by_subject[row.id], files, at) for row in rows}
 
 
 def _parcel(
-    row: Row[Any], claim: Claim, files: Mapping[str, list[Attachment]]
+    row: Row[Any], claim: Claim, files: Mapping[str, list[Attachment]], at: datetime
 ) -> Parcel:
     attachments, first = tuple(files.get(row.source_id, ())), 0
     if row.purpose.startswith(_ENCLOSURE):
@@ -336,6 +347,7 @@ def _parcel(
         quote=row.quote,
         before=DeliveryState(row.state),
         created_at=row.created_at,
+        begun_at=row.begun_at or at,
         message=messages.from_row(_Said(row), attachments),
         case=cases.from_row(_Matter(row)) if row.the_case else None,
         attachments=attachments,
@@ -629,6 +641,24 @@ class Referred:
     conversation_id: str | None
     proven: bool
     delivery_id: str | None = None
+
+
+def wake_waiting(connection: Connection, target: str, most: int) -> int:
+    """Bring forward what waits for a target that is back; return how many at once."""
+    table, job = schema.delivery, schema.job
+    waiting = (
+        select(table.c.id)
+        .join(job, job.c.subject == table.c.id)
+        .where(
+            job.c.queue == queue_of(target),
+            job.c.state == jobs.WAITING,
+            table.c.code == TARGET_DOWN,
+        )
+        .limit(most)
+    )
+    found = connection.execute(waiting).scalars().all()
+    jobs.wake(connection, found)
+    return len(found)
 
 
 def find_numbered(connection: Connection, numbers: Sequence[str]) -> Referred | None:

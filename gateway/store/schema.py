@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-REVISION = "0007"
+REVISION = "0010"
 """The Alembic revision this code needs; a test holds it against the migrations."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -343,6 +343,8 @@ delivery = Table(
     # How many recipients get a receipt of their own.
     Column("awaits", Integer, nullable=False, server_default=text("1")),
     Column("created_at", Moment, nullable=False),
+    # When it could first go out: it may have waited for files, or for a choice.
+    Column("begun_at", Moment),
     UniqueConstraint("message_id", "target", "purpose"),
 )
 Index("ix_delivery_external_id", delivery.c.external_id)

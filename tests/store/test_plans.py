@@ -24,7 +24,8 @@ from gateway.store import schema
 VERBS = re.compile(r"\s*(SELECT|UPDATE|DELETE|INSERT)\b")
 # What is looked through is no table of ours, or an index that holds just what is meant.
 NO_TABLE = re.compile(r" VIRTUAL TABLE | CONSTANT ROW|^SCAN \(| ix_job_(running|due)\b")
-ONCE = "SET closed_at = coalesce("  # a migration may look through a table
+# A migration may look through a table.
+ONCE = ("SET closed_at = coalesce(", "SET begun_at = created_at")
 OUTSIDE = str(schema.job.select())  # how the city of the tests looks at open work
 
 # One row, or one for each plugin, year or mailbox, or what is used up at this moment:
@@ -40,7 +41,8 @@ def statements() -> Iterator[dict[str, tuple | dict]]:
     def note(  # noqa: PLR0917 (SQLAlchemy's signature)
         connection, cursor, statement, parameters, context, executemany
     ):
-        ours = statement != OUTSIDE and ONCE not in statement
+        once = any(part in statement for part in ONCE)
+        ours = statement != OUTSIDE and not once
         if VERBS.match(statement) and ours:
             one = parameters[0] if executemany else parameters
             seen.setdefault(statement, one)

@@ -56,8 +56,8 @@ data = "{data}"
 port = 0
 min_free_bytes = 0
 [outbox]
-backoff_seconds = 0.05
-backoff_cap_seconds = 0.2
+backoff_seconds = {backoff[0]}
+backoff_cap_seconds = {backoff[1]}
 {outbox}
 [pipeline]
 poll_seconds = 0.05
@@ -359,6 +359,7 @@ async def small_city(
     outside: Outside | None = None,
     gateway: str = "",
     outbox: str = "",
+    backoff: tuple[float, float] = (0.05, 0.2),
     sections: str = "",
     urp: str = 'connectors = [{ type = "office" }]',
     parts: Parts | None = None,
@@ -366,7 +367,13 @@ async def small_city(
     """Run a gateway with the city's plugin and ``plugins`` beside it."""
     outside = outside or Outside()
     toml = TOML.format(
-        data=folder, wait=wait, url=url, gateway=gateway, outbox=outbox, urp=urp
+        data=folder,
+        wait=wait,
+        url=url,
+        gateway=gateway,
+        outbox=outbox,
+        backoff=backoff,
+        urp=urp,
     )
     toml += sections
     named = {"city": city_plugin(outside)}

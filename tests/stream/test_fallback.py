@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,8 +15,19 @@ from hypothesis import strategies as st
 from small_city import City, Outside, small_city
 
 from gateway import failpoints
+from gateway.app import Parts
 from gateway.errors import AttachmentError, DeliveryError, StoreUnavailable
-from gateway.model import Expectation, Receipt, ReceiptStatus
+from gateway.model import (
+    Assignment,
+    Expectation,
+    Menu,
+    Option,
+    Question,
+    Receipt,
+    ReceiptStatus,
+    ServiceId,
+)
+from gateway.plugin import NoConfig, Plugin, hookimpl
 from gateway.store import schema
 
 NEVER = DeliveryError("refused", "no", retryable=False)
@@ -27,6 +39,25 @@ def both(main: str = "office", minutes: float = 60) -> str:
     """Configure an office with a main connector and a spare one."""
     connectors = f'[{{ type = "{main}" }}, {{ type = "spare" }}]'
     return f"connectors = {connectors}\nfallback_after_minutes = {minutes}"
+
+
+class Asks(Plugin[NoConfig]):
+    """Asks the citizen what it is about, and waits for the answer."""
+
+    def __init__(self, wait: timedelta) -> None:
+        """Wait for so long."""
+        self._wait = wait
+
+    @hookimpl
+    async def route_message(self) -> Assignment | None:
+        """Leave it to the default service, and ask."""
+        menu = Menu(options=(Option(id="u", title="URP"),))
+        return Assignment(
+            service=ServiceId("urp"),
+            reason="?",
+            source="menu",
+            question=Question(text="Di che si tratta?", menu=menu, wait=self._wait),
+        )
 
 
 AT_ONCE = 0.002
@@ -107,6 +138,75 @@ async def test_target_that_is_back_in_time_keeps_what_waited(tmp_path):
         await city.settle()
 
         assert [] == outside.spares
+
+
+class Patient(random.Random):
+    """Chance that always makes the longest pause."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return max(a, b)
+
+
+async def test_what_waits_for_a_target_that_is_down_is_looked_at_ever_less(tmp_path):
+    """Pauses grow as those of other retries do, however short the breaker's are."""
+    keys = "breaker_failures = 1\nbreaker_seconds = 0.01"
+    async with small_city(
+        tmp_path,
+        urp=both(),
+        outbox=keys,
+        backoff=(0.1, 60),
+        parts=Parts(chance=Patient()),
+    ) as city:
+        city.gateway.breakers["service:urp"].allows = lambda: False
+        await city.say(text="una buca")
+        await asyncio.sleep(2)
+        (job,) = await city.rows(schema.job)
+
+        # After 0.2, 0.6, 1.4 and 3 seconds.
+        assert 2 <= job.attempts <= 4
+
+
+async def test_target_that_is_back_gets_at_once_what_waited(tmp_path, url):
+    """However long their pauses are by then; what had been tried waits on."""
+    outside = Outside(office_faults=[DOWN])
+    keys = "breaker_failures = 1\nbreaker_seconds = 0.3"
+    async with small_city(
+        tmp_path,
+        url=url,
+        outside=outside,
+        urp=both(),
+        outbox=keys,
+        backoff=(600, 600),
+        parts=Parts(chance=Patient()),
+    ) as city:
+        await city.say(sender="anna0", text="buca 0")
+        await city.until(lambda: not outside.office_faults)
+        for number in range(1, 4):
+            await city.say(sender=f"anna{number}", text=f"buca {number}")
+        await asyncio.sleep(0.5)
+        await city.say(sender="bruno", text="un palo")
+        await city.until(lambda: len(outside.handovers) == 4)
+        await city.settle(waiting=1)
+
+        texts = {h.message.text for h in outside.handovers}
+        assert {"buca 1", "buca 2", "buca 3", "un palo"} == texts
+        assert [] == outside.spares
+
+
+async def test_waiting_for_a_choice_is_not_waiting_for_the_target(tmp_path, url):
+    """The time for the fallback begins when the delivery could first go out."""
+    wait = timedelta(seconds=0.6)
+    outside = Outside(office_faults=[DOWN])
+    urp = both(minutes=0.5 / 60)
+    async with small_city(
+        tmp_path, Asks(wait), url=url, outside=outside, urp=urp
+    ) as city:
+        await city.say(channel="album", text="c'è un problema")
+        await city.until(lambda: bool(outside.handovers or outside.spares))
+        await city.settle()
+
+        assert [] == outside.spares
+        assert ["c'è un problema"] == [h.message.text for h in outside.handovers]
 
 
 @pytest.mark.parametrize(
