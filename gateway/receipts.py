@@ -1,5 +1,8 @@
 """What the other side says about our deliveries; states only ever go forward.
 
+But for one that was passed on, and arrives all the same: then it is the next that is
+recalled.
+
 A receipt may come before our own record of the send: it is kept, and applied then. One
 that says *failed* may ask for another attempt.
 """
@@ -13,14 +16,14 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, false, func, insert, or_, select, update
 
-from gateway import audit, awaited, identity, jobs
+from gateway import audit, awaited, identity, jobs, recalling, states
 from gateway.fallback import PassOn, Successors, pass_on
 from gateway.jobs import NewJob
 from gateway.model import DeliveryState, Event, Receipt, ReceiptStatus
 from gateway.store import schema
 from gateway.store.prepared import Insertion
 from gateway.store.units import now
-from gateway.targets import queue_of
+from gateway.targets import SERVICE, queue_of, service_of
 
 RANK: Final = {
     DeliveryState.PENDING: 0,
@@ -161,6 +164,9 @@ def _advance(
         select(table).where(table.c.id == delivery_id).with_for_update()
     ).one()
     before = DeliveryState(row.state)
+    if before is DeliveryState.PASSED_ON:
+        _after_all(connection, row, receipt)
+        return
     if RANK[before] == 0 and row.external_id is not None:
         # It bears an id: some have it, others not yet, or never. This is of the first.
         if receipt.status is ReceiptStatus.FAILED:
@@ -189,8 +195,45 @@ def _advance(
             data={"delivery": delivery_id, "code": code},
         ),
     )
+    if RANK[before] == 0 and after is not DeliveryState.FAILED:
+        _note_taken(connection, row)
     if after is DeliveryState.FAILED:
         _failed(connection, row, receipt.code, successors, again=receipt.retryable)
+
+
+def _after_all(connection: Connection, row: Row[Any], receipt: Receipt) -> None:
+    """Note that a delivery has arrived which the service's next connector was given."""
+    after = _after(connection, row, receipt)
+    rest = recalling.others(connection, row)
+    # One that was withdrawn, the case having moved, has no other in its place.
+    if RANK[after] < RANK[DeliveryState.DELIVERED] or not rest:
+        return
+    table = schema.delivery
+    connection.execute(
+        update(table)
+        .where(table.c.id == row.id)
+        .values(state=after.value, code=receipt.code)
+    )
+    event = Event(
+        action=f"delivery.{after.value}",
+        subject=row.message_id,
+        actor=row.target,
+        data={"delivery": row.id, "code": receipt.code},
+    )
+    audit.record(connection, event)
+    recalling.recall(connection, row, rest)
+    _note_taken(connection, row)
+
+
+def _note_taken(connection: Connection, row: Row[Any]) -> None:
+    """Note that a service has its case now, if it hasn't been known before."""
+    if row.case_id is None or not row.target.startswith(f"{SERVICE}:"):
+        return
+    move = states.Move(
+        case_id=row.case_id, by="gateway", held_by=service_of(row.target)
+    )
+    for transition in (states.HANDED_OVER, states.UNDECIDED):
+        states.change(connection, transition, [move])
 
 
 def _after(connection: Connection, row: Row[Any], receipt: Receipt) -> DeliveryState:

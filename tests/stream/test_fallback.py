@@ -310,6 +310,111 @@ async def test_word_that_never_comes_lets_the_next_have_it(tmp_path, url):
         assert [] == await dead(city)
 
 
+async def recorded(city: City, action: str) -> list[dict]:
+    """Return what is on the record of an action."""
+    rows = await city.rows(schema.event)
+    return [json.loads(each.data) for each in rows if each.action == action]
+
+
+async def arrives_late(city: City) -> None:
+    """Let the provider say that the main connector's delivery has arrived after all."""
+    (first,) = [
+        row
+        for row in await city.rows(schema.delivery)
+        if row.target == "service:urp" and row.purpose == "handover"
+    ]
+    await city.report("delivered", "", ours=first.id)
+
+
+async def states_of(city: City) -> dict[str, tuple[str, str]]:
+    """Return state and code of what went to the office, by target."""
+    rows = await city.rows(schema.delivery)
+    return {
+        row.target: (row.state, row.code)
+        for row in rows
+        if row.target.startswith("service:")
+    }
+
+
+async def test_what_arrives_late_recalls_what_the_next_has_not_sent(tmp_path, url):
+    """Word comes after all, while the spare can't be reached: it never gets it."""
+    soon = Expectation(within=timedelta(milliseconds=50))
+    outside = Outside(office_expects=soon, spare_faults=[DOWN] * 99)
+    async with small_city(
+        tmp_path, url=url, outside=outside, urp=both(), backoff=(600, 600)
+    ) as city:
+        await city.say(text="una buca")
+        await city.until(lambda: len(outside.spare_faults) < 99)
+        await city.settle(waiting=1)
+        # The spare was asked and took nothing: its next attempt is what is withdrawn.
+        await arrives_late(city)
+        await city.settle()
+
+        assert {
+            "service:urp": ("delivered", ""),
+            "service:urp/1": ("passed_on", "delivered_after_all"),
+        } == await states_of(city)
+        assert 1 == len(await recorded(city, "delivery.withdrawn"))
+        assert [] == outside.spares
+
+
+async def test_what_arrives_late_closes_the_dead_letter_of_the_next(tmp_path, url):
+    """Both failed, staff were told; then the first has it, and nothing is to do."""
+    outside = Outside(office_faults=[LOST, NEVER], spare_faults=[NEVER])
+    async with small_city(
+        tmp_path, url=url, outside=outside, urp=both("blind")
+    ) as city:
+        await city.say(text="una buca")
+        await city.until(lambda: not outside.spare_faults)
+        await city.settle()
+        await arrives_late(city)
+        await city.settle()
+        (letter,) = await city.rows(schema.dead_letter)
+        (case,) = await city.rows(schema.cases)
+
+        assert "discarded" == letter.resolution
+        assert "assigned" == case.status
+        assert [] == await recorded(city, "delivery.doubled")
+
+
+async def test_what_arrives_late_and_was_sent_by_the_next_is_told_as_double(
+    tmp_path, url
+):
+    """Nothing can be recalled: the record says that the office has it twice."""
+    outside = Outside(office_expects=Expectation(within=timedelta(milliseconds=50)))
+    async with small_city(tmp_path, url=url, outside=outside, urp=both()) as city:
+        await city.say(text="una buca")
+        await city.until(lambda: bool(outside.spares))
+        await city.settle()
+        await arrives_late(city)
+        await arrives_late(city)
+        await city.settle()
+        (told,) = await recorded(city, "delivery.doubled")
+
+        assert ("service:urp", "service:urp/1", False) == (
+            told["target"],
+            told["by"],
+            told["perhaps"],
+        )
+        assert {"delivered", "sent"} == {s for s, _ in (await states_of(city)).values()}
+
+
+async def test_case_is_with_its_service_once_word_comes_of_a_lost_reply(tmp_path, url):
+    """The reply was lost and a receipt resolves it: the case is new no more."""
+    outside = Outside(office_faults=[LOST])
+    async with small_city(
+        tmp_path, url=url, outside=outside, urp=both("blind"), backoff=(600, 600)
+    ) as city:
+        await city.say(text="una buca")
+        await city.until(lambda: not outside.office_faults)
+        await city.settle(waiting=1)
+        await arrives_late(city)
+        await city.settle()
+        (case,) = await city.rows(schema.cases)
+
+        assert "assigned" == case.status
+
+
 @pytest.mark.parametrize("who", ["office", "spare"])
 async def test_answer_through_either_reaches_the_citizen(who, tmp_path, url):
     """Whoever of the office answers the spare's delivery, the citizen reads it."""
