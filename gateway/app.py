@@ -483,6 +483,18 @@ def _gate(target: Target, breaker: Breaker, concurrency: int) -> Callable[[], in
     return lambda: breaker.room(concurrency)
 
 
+def targets_of(settings: Settings) -> set[str]:
+    """Return the names of all targets that are configured."""
+    return {
+        *(f"{targets.CHANNEL}:{channel}" for channel in settings.channels),
+        *(
+            targets.of_service(service, number)
+            for service, each in settings.services.items()
+            for number in range(len(each.connectors))
+        ),
+    }
+
+
 def links_of(settings: Settings) -> Links | None:
     """Return what makes links to files, if the city wants any."""
     section = settings.links

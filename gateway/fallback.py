@@ -29,13 +29,15 @@ Successors = Mapping[str, str]
 class PassOn:
     """A delivery to be given to the target ``to``, and why.
 
-    ``doubtful``: the target it was for may have it all the same.
+    ``doubtful``: the target it was for may have it all the same. ``actor`` is who says
+    so, on the record.
     """
 
     delivery_id: str
     to: str
     code: str
     doubtful: bool
+    actor: str = "gateway"
 
 
 _INSERT = Insertion(
@@ -71,27 +73,56 @@ def _pass_on(connection: Connection, move: PassOn, row: Any) -> set[str]:
         .values(state=DeliveryState.PASSED_ON.value, code=move.code)
     )
     new = _successor(row, move) | {"created_at": now(connection)}
+    given = new["id"]
     if _INSERT.execute(connection, [new]) == 0:
-        # It has been given to that one before.
-        return set()
+        # It has been given to that one before; if that one passed it on, it comes back.
+        given = _come_back(connection, new)
+        if given is None:
+            return set()
     queue = queue_of(move.to)
     lane = row.case_id or row.id
-    jobs.enqueue(connection, [NewJob(queue=queue, lane=lane, subject=new["id"])])
+    jobs.enqueue(connection, [NewJob(queue=queue, lane=lane, subject=given)])
     event = Event(
         action="delivery.passed_on",
         subject=row.message_id,
-        actor="gateway",
+        actor=move.actor,
         data={
             "delivery": row.id,
             "target": row.target,
             "code": move.code,
             "to": move.to,
-            "as": new["id"],
+            "as": given,
             "maybe_twice": move.doubtful,
         },
     )
     audit.record(connection, event)
     return {queue}
+
+
+def _come_back(connection: Connection, new: Mapping[str, Any]) -> str | None:
+    """Open the delivery that a target has passed on itself; None if it has not.
+
+    Whether it has arrived there nobody can tell any more.
+    """
+    table = schema.delivery
+    opened = connection.execute(
+        update(table)
+        .where(
+            table.c.message_id == new["message_id"],
+            table.c.target == new["target"],
+            table.c.purpose == new["purpose"],
+            table.c.state == DeliveryState.PASSED_ON.value,
+        )
+        .values(
+            state=DeliveryState.UNKNOWN.value,
+            code="",
+            external_id=None,
+            begun_at=None,
+        )
+        .returning(table.c.id)
+    )
+    found = opened.scalar_one_or_none()
+    return None if found is None else str(found)
 
 
 def _successor(row: Any, move: PassOn) -> dict[str, Any]:

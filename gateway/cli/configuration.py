@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gateway.app import Gateway
+from gateway.cli.deliveries import found_in
+from gateway.cli.opened import read_in
 from gateway.cli.output import (
     DEFAULT_CONFIG,
     EXIT_FAILED,
@@ -21,10 +24,12 @@ from gateway.cli.output import (
 )
 from gateway.config import Document, Kinds, enabled_plugins, plugin_name
 from gateway.config import schema as json_schema
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, StoreError
 from gateway.host import PluginHost
 from gateway.model import HealthStatus
-from gateway.setup import kinds_in, kinds_of, set_up
+from gateway.setup import Setup, kinds_in, kinds_of, set_up
+from gateway.store.migrate import current_revision
+from gateway.store.schema import REVISION
 
 
 def check(
@@ -43,9 +48,38 @@ def check(
         raise typer.Exit(EXIT_FAILED) from None
     gateway = Gateway(setup.settings, setup.host)
     rows = asyncio.run(gateway.try_connections()) if connect else []
+    rows += _store(setup) if connect else []
     show(rows, as_json=as_json, empty="the configuration is right")
     if any(row["status"] == HealthStatus.DOWN.value for row in rows):
         raise typer.Exit(EXIT_FAILED)
+
+
+def _store(setup: Setup) -> list[dict[str, str]]:
+    """Return a row for what is wrong with the database, or waits in it for nobody."""
+    url = setup.settings.store.resolved_url
+    path = url.removeprefix("sqlite:///")
+    if path != url and not Path(path).exists():
+        return []
+    try:
+        if current_revision(url) != REVISION:
+            # The daemon migrates it, or says what is to be done.
+            return []
+        depths = read_in(setup, partial(found_in, setup.settings))
+    except StoreError as error:
+        return [_row("store", HealthStatus.DOWN, str(error))]
+    return [
+        _row(
+            f"store {queue}",
+            HealthStatus.DEGRADED,
+            f"nobody works on it: {depth.open} waiting, {depth.dead} given up;"
+            " see `gateway deliveries move --help`, or configure it again",
+        )
+        for queue, depth in depths.items()
+    ]
+
+
+def _row(part: str, status: HealthStatus, text: str) -> dict[str, str]:
+    return {"part": part, "status": status.value, "text": text}
 
 
 def _show_problems(error: ConfigError, *, as_json: bool) -> None:

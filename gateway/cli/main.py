@@ -18,6 +18,7 @@ from gateway.cli import (
     contacts,
     daemon,
     dead_letters,
+    deliveries,
     messages,
     report,
 )
@@ -54,6 +55,7 @@ for change in case_changes.COMMANDS:
 app.add_typer(cases.app, name="cases")
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(audit.app, name="audit")
 app.add_typer(report.app, name="report")
 

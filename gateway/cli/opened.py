@@ -46,11 +46,16 @@ def write(config: Path, work: Callable[[Setup], Work[T]]) -> T:
 
 def write_each(config: Path, works: Sequence[Work[T]]) -> list[T]:
     """Run units of work one after the other, on a database opened once."""
+    return write_in(set_up(config), works)
+
+
+def write_in(setup: Setup, works: Sequence[Work[T]]) -> list[T]:
+    """Run units of work on the database of a configuration read before."""
 
     async def run(store: Store) -> list[T]:
         return [await store.run(work) for work in works]
 
-    return _with_store(set_up(config), run)
+    return _with_store(setup, run)
 
 
 def _with_store(setup: Setup, use: Callable[[Store], Awaitable[T]]) -> T:
