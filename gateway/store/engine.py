@@ -191,5 +191,7 @@ def migration_engine(url: str) -> Engine:
         tune_writer(engine, checkpoint_pages=0)
         return engine
     return create_engine(
-        parsed.set(drivername="postgresql+psycopg"), poolclass=NullPool
+        parsed.set(drivername="postgresql+psycopg"),
+        poolclass=NullPool,
+        connect_args={"connect_timeout": 5},
     )

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
-from gateway.errors import SchemaMismatch
+from gateway.errors import SchemaMismatch, StoreUnavailable
 from gateway.store.engine import migration_engine
 from gateway.store.schema import REVISION
 
@@ -21,13 +23,39 @@ HERE = Path(__file__).parent / "migrations"
 
 
 def current_revision(url: str) -> str | None:
-    """Return the database's revision; None if it is empty."""
-    engine = migration_engine(url)
+    """Return the database's revision; None if it is empty.
+
+    Raises:
+        StoreUnavailable: it can't be opened; the text says which, and why.
+
+    """
+    engine = None
     try:
+        engine = migration_engine(url)
         with engine.connect() as connection:
             return _revision(connection)
+    except (DBAPIError, OSError) as error:
+        message = f"the database {_name(url)} can't be opened: {_reason(error)}"
+        raise StoreUnavailable(message) from error
     finally:
-        engine.dispose()
+        if engine is not None:
+            engine.dispose()
+
+
+def _name(url: str) -> str:
+    """Name a database without who logs in, and with what."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return str(parsed.database)
+    port = f":{parsed.port}" if parsed.port else ""
+    return f"{parsed.database} at {parsed.host or 'the local socket'}{port}"
+
+
+def _reason(error: DBAPIError | OSError) -> str:
+    """Return the driver's words: before there is a connection, they hold no data."""
+    if isinstance(error, OSError):
+        return (error.strerror or type(error).__name__).lower()
+    return next(iter(str(error.orig).splitlines()), type(error.orig).__name__)
 
 
 def _revision(connection: Connection) -> str | None:
