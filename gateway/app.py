@@ -231,6 +231,7 @@ class Gateway:
             log=structlog.get_logger().bind(plugin=name),
             language=self.settings.gateway.language,
             services=tuple(self.settings.services),
+            service_names={k: each.name for k, each in self.settings.services.items()},
         )
 
     def _make_channels(self, stack: contextlib.AsyncExitStack) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
@@ -159,7 +159,8 @@ class Context(Generic[ConfigT_co]):
     """All that a plugin may use. What is not here is no plugin's business.
 
     ``language`` is that of the city's texts, as in ``[gateway] language``;
-    ``services`` are the ids of all ``[services.<id>]``.
+    ``services`` are the ids of all ``[services.<id>]``, ``service_names`` what they are
+    called.
     """
 
     config: ConfigT_co
@@ -172,6 +173,7 @@ class Context(Generic[ConfigT_co]):
     log: FilteringBoundLogger
     language: str = "it"
     services: tuple[ServiceId, ...] = ()
+    service_names: Mapping[ServiceId, str] = field(default_factory=dict)
 
 
 class Plugin(Generic[ConfigT_co]):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gateway.clock import SystemClock
 from gateway.errors import DeliveryError, PayloadError
-from gateway.model import HealthStatus, Semantics, ServiceId
+from gateway.model import ChannelId, HealthStatus, Semantics, ServiceId
 
 WORDS = Texts("it")
 
@@ -171,6 +171,45 @@ async def test_addition_refers_to_the_report(connect, server, now, message):
     first, second = server.posted
     assert (first["lat"], first["long"]) == (second["lat"], second["long"])
     assert second["description"].startswith("Aggiunta alla richiesta 638345.")
+
+
+@pytest.mark.parametrize("code", ["002", "003"])
+async def test_addition_to_what_has_no_id_names_the_number(
+    code, connect, server, now, message
+):
+    """By token or unheard of: whoever reads it can look for the first report."""
+    connector = connect(service_code=code, attributes={})
+    await connector.deliver(now())
+    more = message(location=None, text="PROMEMORIA: È sempre più grande.")
+    other = "0198f2a4-7c1e-7b3a-9d55-0123456789ac"
+    await connector.deliver(now(message=more, addition=True, delivery_id=other))
+
+    first, second = (each["description"] for each in server.posted)
+    assert not first.startswith("Aggiunta")
+    assert "Rif. URP-2026-000123" in first
+    assert second.startswith("Aggiunta alla segnalazione URP-2026-000123: ")
+    assert "PROMEMORIA" in second
+
+
+async def test_addition_refers_to_the_id_that_a_token_has_got(
+    connect, server, now, message
+):
+    """The server names its requests later: what comes then names the request."""
+    connector = connect(service_code="002", attributes={})
+    await connector.deliver(now())
+    server.redeemed = True
+    await connector.fetch_answers(ChannelId("sistemi"), connector.context)
+    more = message(location=None, text="È sempre più grande.")
+    other = "0198f2a4-7c1e-7b3a-9d55-0123456789ac"
+    await connector.deliver(now(message=more, addition=True, delivery_id=other))
+
+    assert server.posted[1]["description"].startswith("Aggiunta alla richiesta 638345.")
+
+
+async def test_server_that_shows_late_by_hand_can_not_deny(connect, now):
+    """One that is configured as moderated may have what it does not list."""
+    with pytest.raises(DeliveryError, match="cant_tell"):
+        await connect(moderated=True).resolve(now())
 
 
 async def test_late_files_without_links_go_another_way(connect, now, enclosure):

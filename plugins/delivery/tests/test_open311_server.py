@@ -56,6 +56,7 @@ async def test_report_is_followed_to_its_end(tmp_path, url):
         assert None is opened["status_notes"]
         assert number in opened["service_notice"]
         assert "Buche" == opened["service_name"]
+        assert "Strade" == opened["agency_responsible"]
         assert "C'è una buca." == opened["description"]
         assert opened["expected_datetime"] > opened["requested_datetime"]
         assert "open" == answered["status"]

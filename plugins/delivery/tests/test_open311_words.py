@@ -75,7 +75,7 @@ def test_words_belong_to_the_state_that_is_shown(status, untold, shown, age):
         item=item,
     )
 
-    row = showing.request(view, words, {}, private=True)
+    row = showing.request(view, words, {}, {}, private=True)
     assert ("Fatto." if age in shown else None) == row["status_notes"]
 
 

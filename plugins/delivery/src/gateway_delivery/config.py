@@ -80,6 +80,9 @@ class Open311Config(Section):
     address_string: Annotated[str, Field(max_length=200)] = ""
     """Place of a report that names none; without it, such reports go another way."""
 
+    moderated: bool = False
+    """Whether the server lists a new request only once somebody has looked at it."""
+
     attributes: Annotated[dict[str, str], Field(default_factory=dict)]
     """Values of the attributes that the server requires for the service."""
 

@@ -72,7 +72,7 @@ class Open311Connector(Connector[Open311Config]):
             DeliveryError: not taken, or whether it was taken is unknown.
 
         """
-        earlier = await self._tracking.earlier(handover.case.id)
+        earlier = await self._tracking.earlier(handover.case)
         fields = report.form(handover, self.config, self._words, earlier)
         accepted = await self._server.post(fields)
         hit("open311.before_track")
@@ -93,13 +93,14 @@ class Open311Connector(Connector[Open311Config]):
                 return await self._taken(handover, Accepted(request=each.request))
         told = any(each.description for each in found) or not found
         kind = await self._server.kind()
-        if kind != REALTIME or len(found) >= MOST or not told:
+        late = kind != REALTIME or self.config.moderated
+        if late or len(found) >= MOST or not told:
             text = "it may have the report and not list it, or not whole"
             raise DeliveryError("open311_cant_tell", text, retryable=True, unknown=True)
         return None
 
     async def _taken(self, handover: Handover, accepted: Accepted) -> Receipt:
-        earlier = await self._tracking.earlier(handover.case.id)
+        earlier = await self._tracking.earlier(handover.case)
         place = report.place_of(handover, self.config, earlier)
         await self._tracking.add(handover, accepted, place)
         named = accepted.request or (

@@ -112,16 +112,25 @@ def description(
 
     Who sent it is not in it.
     """
-    refers = (
-        [words.say(texts.REFERS_TO, request=earlier.request)] if earlier.request else []
-    )
-    head = [*refers, *notes(handover, words)]
+    head = [*_refers(handover, words, earlier), *notes(handover, words)]
     tail = [*links[1:5], mark(handover, words)]
     said = body(handover.message, words)
     room = LONGEST_DESCRIPTION - sum(len(each) + 2 for each in (*head, *tail))
     if len(said) > room:
         said = said[: max(room - 1, 0)] + "…"
     return "\n\n".join([*head, said, *tail])
+
+
+def _refers(handover: Handover, words: Texts, earlier: Earlier) -> Iterator[str]:
+    """Yield to what a report adds: GeoReport can't say so but in the text.
+
+    By the server's own id if we have it; else by the number, with which the text of the
+    first report ends.
+    """
+    if earlier.request:
+        yield words.say(texts.REFERS_TO, request=earlier.request)
+    elif handover.addition or handover.follow_up:
+        yield words.say(texts.ADDS_TO, number=handover.case.number)
 
 
 def read_accepted(answer: bytes) -> Accepted:

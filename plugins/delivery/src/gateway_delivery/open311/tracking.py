@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from gateway.model import CaseId, Handover, ServiceId
+from gateway.model import Case, Handover, ServiceId
 from gateway.plugin import PluginState
 from gateway_delivery.open311.report import Accepted, Earlier, Update
 
@@ -54,10 +54,20 @@ class Tracking:
         self._open = f"open311/{service}/{server}/open/"
         self._cases = f"open311/{service}/{server}/case/"
 
-    async def earlier(self, case: CaseId) -> Earlier:
-        """Return how the server has had a case before."""
-        kept = await self._state.get(f"{self._cases}{case}")
-        return Earlier(**kept) if kept else Earlier()
+    async def earlier(self, case: Case) -> Earlier:
+        """Return how the server has had a case before.
+
+        What it gave a token for may have got its id since.
+        """
+        kept = await self._state.get(f"{self._cases}{case.id}")
+        if not kept:
+            return Earlier()
+        known = Earlier(**kept)
+        if known.request:
+            return known
+        tracked = (await self.all_open()).values()
+        named = (e.request for e in tracked if e.case == case.number and not e.addition)
+        return replace(known, request=next(named, ""))
 
     async def _has_report(self, number: str) -> bool:
         """Tell whether a report of the case is open: what comes then is more of it."""

@@ -169,7 +169,11 @@ class Open311Channel(Channel[Open311ServerConfig]):
         words = await self._kept.of(tokens, asked_at)
         rows = [
             showing.request(
-                view, words[view.item.external_id], self._names, private=private
+                view,
+                words[view.item.external_id],
+                self._names,
+                self.context.service_names,
+                private=private,
             )
             for view in views
         ]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from gateway.errors import PayloadError
-from gateway.model import CaseStatus, CaseView
+from gateway.model import CaseStatus, CaseView, ServiceId
 from gateway_delivery.letter import visible
 from gateway_delivery.open311_server import report as reports
 from gateway_delivery.open311_server.config import Open311ServerConfig, ReportedService
@@ -62,7 +62,12 @@ def discovery(config: Open311ServerConfig, since: datetime) -> dict[str, Any]:
 
 
 def request(
-    view: CaseView, words: Words, names: Mapping[str, str], *, private: bool
+    view: CaseView,
+    words: Words,
+    names: Mapping[str, str],
+    offices: Mapping[ServiceId, str],
+    *,
+    private: bool,
 ) -> dict[str, Any]:
     """Return how a request stands; who reported it is never in it.
 
@@ -79,7 +84,7 @@ def request(
         "service_name": names.get(code),
         "service_code": code,
         "description": _shown(said.description if said else "", private),
-        "agency_responsible": None,
+        "agency_responsible": offices.get(view.service),
         "service_notice": _shown(words.notice.text if words.notice else "", private),
         "requested_datetime": time(view.opened_at),
         "updated_datetime": time(_updated(view, words)),
