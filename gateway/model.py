@@ -210,7 +210,8 @@ class Message:
     ``text`` is the emoji, "" takes it back). ``subject`` is how its sender headed it,
     on channels with such a thing. ``authentic``: the channel can tell whether the
     sender's address is forged, and it isn't (True) or may be (False); None if the
-    channel can't.
+    channel can't. ``classification`` is under what the channel's own system has filed
+    it: the class in the city's titolario (``VI.5``), an Open311 service code.
     """
 
     id: MessageId
@@ -231,6 +232,7 @@ class Message:
     amendment: Amendment | None = None
     references: tuple[str, ...] = ()
     subject: str = ""
+    classification: str = ""
     authentic: bool | None = None
     automatic: bool = False
     flags: tuple[str, ...] = ()

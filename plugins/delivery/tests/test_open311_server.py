@@ -7,12 +7,15 @@ import json
 from pathlib import Path
 
 import jsonschema
+import orjson
 import pytest
 from app_town import KEY, OLD_KEY, REPORT, app_town
 from gateway_delivery.open311_server.words import KeptWords
+from gateway_routing import RoutingPlugin
 from yarl import URL
 
 from gateway.errors import StoreFull
+from gateway.messages import from_row
 from gateway.model import (
     Action,
     Assignment,
@@ -128,6 +131,35 @@ async def test_code_decides_the_service_whatever_others_say(tmp_path):
         }
         _, rows = await app.get("requests.json", service_code="001")
         assert [hole] == [row["service_request_id"] for row in rows]
+
+
+UNASSIGNED = """
+[[channels.app.services]]
+code = "luci"
+name = "Luci"
+[plugins.routing]
+rules = [
+  { service = "rifiuti", words = ["spento"] },
+  { service = "strade", classifications = ["LU*"], weight = 2 },
+]
+"""
+
+
+async def test_rules_decide_for_a_code_without_a_service(tmp_path, url):
+    """They can ask for the code, and it stays on the record."""
+    plugins = {"routing": RoutingPlugin()}
+    async with app_town(tmp_path, url, app=UNASSIGNED, plugins=plugins) as app:
+        said = {"service_code": "luci", "description": "Lampione spento"}
+        await app.number(await app.report(**said))
+        [case] = await app.town.rows(schema.cases)
+        [grounds] = [
+            orjson.loads(row.grounds) for row in await app.town.rows(schema.assignment)
+        ]
+        row, *_ = await app.town.rows(schema.message)
+
+    assert "strade" == case.service
+    assert ["classifica: luci"] == grounds["conditions"]
+    assert "luci" == from_row(row).classification
 
 
 @pytest.mark.parametrize("early", [False, True])

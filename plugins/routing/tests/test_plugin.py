@@ -94,6 +94,10 @@ def test_wrong_words(word):
         {"service": "strade", "weight": 2},
         {"service": "strade", "attachments": ["pdf"]},
         {"service": "strade", "languages": ["English"]},
+        {"service": "strade", "classifications": [""]},
+        {"service": "strade", "classifications": ["*"]},
+        {"service": "strade", "classifications": ["VI.*.1"]},
+        {"service": "strade", "classifications": [" VI.5"]},
     ],
     ids=str,
 )

@@ -178,6 +178,9 @@ CONDITIONS = st.fixed_dictionaries(
             [["*@A.it"], ["b@a.it"], ["mailto:b@*"], ["*@a.it", "x*"], ["*b@a.it"]]
         ),
         "attachments": st.just(["image/*"]),
+        "classifications": st.sampled_from(
+            [["VI.5"], ["vi.*"], ["VI.5*", "X"], ["x", "VI.5.1"]]
+        ),
     },
 ).filter(lambda rule: len(rule) > 1)
 
@@ -193,6 +196,7 @@ CONDITIONS = st.fixed_dictionaries(
                 ["mailto:B@a.it", "mailto:c@b.it", "whatsapp:1", "mailto:x@b.it"]
             ),
             "attachments": st.sampled_from([[], ["image/png"]]),
+            "classification": st.sampled_from(["", "X", "VI", "VI.5", "VI.5.1"]),
         }
     ),
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from gateway.model import Message
-from gateway_routing.conditions import Senses
+from gateway_routing.conditions import Senses, plain_class
 from gateway_routing.config import Rule
 from gateway_routing.words import plain
 
@@ -52,6 +52,11 @@ class Anchors:
                 yield "sender", value
                 yield "sender", str(address).casefold()
                 yield "sender", f"*@{value.rpartition('@')[2]}"
+        if "class" in self._kinds:
+            filed = plain_class(message.classification)
+            yield "class", filed
+            for length in range(len(filed)):
+                yield "class", f"{filed[: length + 1]}*"
         if "district" in self._kinds:
             yield "district", plain(self._senses.district(message))
         if "street" in self._kinds:
@@ -64,6 +69,7 @@ def _keys_of(rule: Rule) -> list[Key]:
     for kind, values in (
         ("choice", rule.choices),
         ("sender", senders if len(senders) == len(rule.senders) else ()),
+        ("class", map(plain_class, rule.classifications)),
         ("street", map(plain, rule.streets)),
         ("district", map(plain, rule.districts)),
         ("channel", rule.channels),

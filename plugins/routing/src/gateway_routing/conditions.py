@@ -68,6 +68,8 @@ def _made(rule: Rule, senses: Senses) -> Iterator[Condition]:
         yield _choice(frozenset(rule.choices))
     if rule.senders:
         yield _sender(rule.senders)
+    if rule.classifications:
+        yield _classification(rule.classifications)
     if rule.attachments:
         yield _attachment(rule.attachments)
     if rule.languages:
@@ -100,6 +102,23 @@ def _sender(patterns: Sequence[str]) -> Condition:
         return ""
 
     return holds
+
+
+def _classification(classes: Sequence[str]) -> Condition:
+    whole = frozenset(plain_class(each) for each in classes if not each.endswith("*"))
+    beginnings = tuple(plain_class(each[:-1]) for each in classes if each[-1] == "*")
+
+    def holds(message: Message) -> str:
+        found = plain_class(message.classification)
+        held = found in whole or (found and found.startswith(beginnings))
+        return f"classifica: {message.classification.strip()}" if held else ""
+
+    return holds
+
+
+def plain_class(written: str) -> str:
+    """Return a class as it is compared: ``vi.5`` for ``VI.5``."""
+    return written.strip().casefold()
 
 
 def _attachment(types: Sequence[str]) -> Condition:

@@ -49,9 +49,21 @@ def _media_type(value: str) -> str:
     return value
 
 
+def _class(value: str) -> str:
+    """Return ``value`` if it is a class, perhaps with ``*`` at its end."""
+    if not _CLASS.fullmatch(value):
+        raise ValueError(
+            "a class as the channel's system writes it, e.g. VI.5;"
+            " VI.* for all below VI"
+        )
+    return value
+
+
+_CLASS = re.compile(r"(?![\s*])[^*\n]{1,100}(?<!\s)\*?")
 _MEDIA_TYPE = re.compile(r"[a-z]+/(\*|[a-z0-9.+-]+)")
 
 Pattern = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_pattern)]
+Class = Annotated[str, AfterValidator(_class)]
 MediaType = Annotated[str, AfterValidator(_media_type)]
 Language = Annotated[str, Field(pattern="^[a-z]{2}$")]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -84,6 +96,9 @@ class Rule(Section):
     senders: tuple[Text, ...] = ()
     """Addresses, ``*`` for any letters: ``*@asl.example.it``; never a forged one."""
 
+    classifications: tuple[Class, ...] = ()
+    """Classes of the titolario: ``VI.5``; ``VI.*``: all below. Or service codes."""
+
     attachments: tuple[MediaType, ...] = ()
     """Media types of an attachment: ``application/pdf``, ``image/*``."""
 
@@ -113,6 +128,7 @@ CONDITIONS = (
     "channels",
     "choices",
     "senders",
+    "classifications",
     "attachments",
     "languages",
     "districts",

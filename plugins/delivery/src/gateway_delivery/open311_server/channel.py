@@ -236,16 +236,17 @@ class Open311Channel(Channel[Open311ServerConfig]):
             received_at=inbound.original.received_at,
             text=reports.text_of(body, report, name, self._words),
             location=report.location,
+            classification=code,
         )
 
     def assign(self, message: Message) -> Assignment | None:
-        """Return the service of the kind that was reported; None if it is no more."""
+        """Return the service of the kind that was reported; None if it names none."""
         code = showing.code_of(message.external_id)
-        service = self._services.get(code)
-        if service is None:
+        kind = self._services.get(code)
+        if kind is None or kind.service is None:
             return None
         return Assignment(
-            service=ServiceId(service.service),
+            service=ServiceId(kind.service),
             reason=f"service_code {code}",
             source=SCHEME,
             chosen=True,

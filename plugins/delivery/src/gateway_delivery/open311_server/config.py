@@ -22,8 +22,8 @@ class ReportedService(Section):
     name: Annotated[str, Field(min_length=1, max_length=100)]
     """What citizens call it."""
 
-    service: ServiceReference
-    """The service that gets these reports."""
+    service: ServiceReference | None = None
+    """The service that gets these reports; without one the rules of routing decide."""
 
     description: _Text = ""
     """What belongs here, for citizens."""
