@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from pydantic import ValidationError
 
-from gateway.errors import AttachmentError, PluginError
+from gateway.config import Document, Kinds, load
+from gateway.errors import AttachmentError, ConfigError, PluginError
 from gateway.model import Address, Attachment, ChannelId, Location, Message, MessageId
 from gateway.testing.kit import make_context
 
@@ -257,6 +258,92 @@ def test_rules_need_places():
         RoutingConfig(rules=[{"service": "a", "districts": ["Centro"]}])
 
 
+SQUARE = [[9.0, 39.0], [9.4, 39.0], [9.4, 39.4], [9.0, 39.4], [9.0, 39.0]]
+HOLE = [[9.1, 39.1], [9.3, 39.1], [9.3, 39.3], [9.1, 39.3], [9.1, 39.1]]
+FAR = [[10, 40], [11, 40], [11, 41], [10, 41], [10, 40]]
+POLYGON = {"type": "Polygon", "coordinates": [SQUARE, HOLE]}
+BOTH = {"type": "MultiPolygon", "coordinates": [[SQUARE, HOLE], [FAR]]}
+
+
+def as_feature(geometry):
+    return {"type": "Feature", "properties": None, "geometry": geometry}
+
+
+@pytest.mark.parametrize(
+    ("document", "far"),
+    [
+        (POLYGON, False),
+        (BOTH, True),
+        (as_feature(BOTH), True),
+        (
+            {
+                "type": "FeatureCollection",
+                "features": [
+                    as_feature(POLYGON),
+                    as_feature({"type": "Polygon", "coordinates": [FAR]}),
+                ],
+            },
+            True,
+        ),
+    ],
+    ids=["Polygon", "MultiPolygon", "Feature", "FeatureCollection"],
+)
+async def test_rules_draw_areas(started, tmp_path, document, far):
+    """In any form of GeoJSON; what lies in a hole lies outside."""
+    file = tmp_path / "mercato.geojson"
+    file.write_text(json.dumps(document))
+    plugin, _ = await started(rules=[{"service": "mercato", "areas": [file]}])
+
+    async def service(latitude, longitude):
+        place = Location(latitude=latitude, longitude=longitude)
+        found = await plugin.route_message(said("", location=place))
+        return found and found.service
+
+    assert "mercato" == await service(39.05, 9.05)
+    assert await service(39.2, 9.2) is None
+    assert await service(38, 9) is None
+    assert (await service(40.5, 10.5) == "mercato") == far
+
+
+async def test_areas_with_other_conditions(started, tmp_path):
+    """One of several areas will do, all conditions must hold; it is on the record."""
+    near, other = tmp_path / "mercato.geojson", tmp_path / "porto.geojson"
+    near.write_text(json.dumps({"type": "Polygon", "coordinates": [SQUARE]}))
+    other.write_text(json.dumps({"type": "Polygon", "coordinates": [FAR]}))
+    rule = {"service": "vigili", "areas": [other, near], "words": ["banco"]}
+    plugin, _ = await started(rules=[rule])
+
+    found = await plugin.route_message(said("un banco in via Roma 12"))
+    assert "parole: banco; area: mercato" == found.reason
+    assert ("area: mercato",) == found.grounds.conditions
+    assert await plugin.route_message(said("un banco")) is None
+    assert await plugin.route_message(said("via Roma 12")) is None
+
+
+def test_areas_are_relative_to_the_configuration(tmp_path):
+    """A file that is not there is a mistake, with the rule's place."""
+    (tmp_path / "mercato.geojson").write_text(json.dumps(POLYGON))
+    source = (DATA / "areas.toml").read_bytes()
+    kinds = Kinds(channels={}, connectors={}, plugins={"routing": RoutingConfig})
+    with pytest.raises(ConfigError) as caught:
+        load(Document.parse(tmp_path / "gateway.toml", source), kinds)
+
+    [problem] = [p for p in caught.value.problems if "rules" in p.key]
+    assert (9, "plugins.routing.rules[1].areas[0]") == (problem.line, problem.key)
+
+
+async def test_wrong_area_names_the_rule(started, tmp_path):
+    """Key, file, feature, what was found, what is wanted."""
+    file = tmp_path / "punto.geojson"
+    file.write_text(feature("Point", [9, 39]))
+
+    rules = [{"service": "a", "words": ["x"]}, {"service": "b", "areas": [file]}]
+    with pytest.raises(
+        PluginError, match=r"rules\[1\].areas: .*features\[0\]: found Poi"
+    ):
+        await started(rules=rules)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
@@ -271,11 +358,21 @@ def test_rules_need_places():
             "street,latitude,longitude\nVia Roma,a,b\n",
             ":2: found position a b",
         ),
-        ("districts", "[]", "wanted a GeoJSON file"),
-        ("districts", '{"features": []}', "found none; wanted one a district"),
+        ("districts", "[]", "found a list; wanted a GeoJSON file"),
+        ("districts", "{", "wanted a GeoJSON file"),
+        ("districts", '{"features": []}', "found type None without features; wanted"),
         (
             "districts",
-            '{"features": [{"properties": {"nome": "x"}, "geometry": {}}]}',
+            '{"features": [{"properties": {"name": "x"}, "geometry": null}]}',
+            r"features\[0\]: found no geometry; wanted one of Polygon",
+        ),
+        ("districts", '{"features": [{}]}', r"features\[0\]: no 'properties'"),
+        ("districts", feature("Polygon", []), "found an empty Polygon"),
+        ("districts", feature("Polygon", [[[9, 39], [9, 40]]]), r"features\[0\]: "),
+        ("districts", '{"type": "Polygon"}', "no 'coordinates'"),
+        (
+            "districts",
+            feature("Polygon", [SQUARE]).replace("name", "nome"),
             r"features\[0\]: found properties nome; wanted a text 'name'",
         ),
         (

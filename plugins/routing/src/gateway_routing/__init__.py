@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,12 +11,14 @@ from gateway.commands import CommandGroup
 from gateway.errors import PluginError
 from gateway.model import Assignment, Message, ServiceId
 from gateway.plugin import Context, Plugin, hookimpl
-from gateway_routing.conditions import Guess, Once, Senses, unknown
+from gateway_routing.conditions import FindAreas, Guess, Once, Senses, nowhere, unknown
 from gateway_routing.config import RoutingConfig, Rule
 from gateway_routing.languages import Languages
 from gateway_routing.router import Router
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gateway_routing.model import Model
     from gateway_routing.photos import Photos
     from gateway_routing.places import Places
@@ -28,6 +30,8 @@ _SHORT = 300
 
 _LONG = 10_000
 """Longer ones do so to rules."""
+
+_NO_SHAPELY = "{}: pip install 'municipal-gateway-routing[places]'"
 
 ResultT = TypeVar("ResultT")
 
@@ -104,6 +108,7 @@ def make_router(
         language=Once(_guess(config.rules)),
         street=Once(places.street_of) if places else unknown,
         district=Once(places.district_of) if places else unknown,
+        areas=Once(_areas(config.rules, places)),
     )
     return Router(config, services, model=_model(config), senses=senses)
 
@@ -117,6 +122,28 @@ def _places(config: RoutingConfig) -> Places | None:
     from gateway_routing.places import make_places  # noqa: PLC0415
 
     return make_places(config.places)
+
+
+def _areas(rules: Sequence[Rule], places: Places | None) -> FindAreas:
+    """Return what tells in which areas of the rules a message's point is."""
+    files = {
+        file: f"plugins.routing.rules[{number}].areas"
+        for number, rule in enumerate(rules)
+        for file in rule.areas
+    }
+    if not files:
+        return nowhere
+    try:
+        from gateway_routing.areas import Areas  # noqa: PLC0415
+    except ImportError as error:
+        raise PluginError(_NO_SHAPELY.format(error)) from None
+    areas = Areas(files)
+
+    def find(message: Message) -> Collection[Path]:
+        place = message.location or (places.located(message) if places else None)
+        return areas.at(place.latitude, place.longitude) if place else ()
+
+    return find
 
 
 def _photos(config: RoutingConfig) -> Photos | None:

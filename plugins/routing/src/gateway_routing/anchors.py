@@ -59,6 +59,9 @@ class Anchors:
                 yield "class", f"{filed[: length + 1]}*"
         if "district" in self._kinds:
             yield "district", plain(self._senses.district(message))
+        if "area" in self._kinds:
+            for file in self._senses.areas(message):
+                yield "area", str(file)
         if "street" in self._kinds:
             yield "street", plain(self._senses.street(message))
 
@@ -71,6 +74,7 @@ def _keys_of(rule: Rule) -> list[Key]:
         ("sender", senders if len(senders) == len(rule.senders) else ()),
         ("class", map(plain_class, rule.classifications)),
         ("street", map(plain, rule.streets)),
+        ("area", map(str, rule.areas)),
         ("district", map(plain, rule.districts)),
         ("channel", rule.channels),
     ):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase, translate
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from gateway.model import Message
@@ -13,12 +14,16 @@ from gateway_routing.config import Rule
 from gateway_routing.words import plain
 
 AskedT = TypeVar("AskedT")
+SaidT = TypeVar("SaidT")
 
 Guess = Callable[[str], str]
 """Returns the language of a text (``it``), "" if it can't be told."""
 
 Find = Callable[[Message], str]
 """Returns what a message is about: its street or district; "" if it is not known."""
+
+FindAreas = Callable[[Message], Collection[Path]]
+"""Returns the files that draw an area which a message is about a point in."""
 
 Condition = Callable[[Message], str]
 """Returns what holds, in the city's words; "" if it doesn't."""
@@ -30,16 +35,22 @@ def unknown(message: Message) -> str:
     return ""
 
 
-class Once(Generic[AskedT]):
+def nowhere(message: Message) -> Collection[Path]:
+    """Return nothing: no area is drawn."""
+    del message
+    return ()
+
+
+class Once(Generic[AskedT, SaidT]):
     """Asks once, however many rules want to know it of one message."""
 
-    def __init__(self, ask: Callable[[AskedT], str]) -> None:
+    def __init__(self, ask: Callable[[AskedT], SaidT]) -> None:
         """Remember the last answer of ``ask``."""
         self._ask = ask
         # One object, put in place at once: threads ask too.
-        self._last: tuple[AskedT, str] | None = None
+        self._last: tuple[AskedT, SaidT] | None = None
 
-    def __call__(self, about: AskedT) -> str:
+    def __call__(self, about: AskedT) -> SaidT:
         """Return the answer, the remembered one about the very same object."""
         last = self._last
         if last is None or last[0] is not about:
@@ -54,6 +65,7 @@ class Senses:
     language: Guess = lambda _: ""
     street: Find = unknown
     district: Find = unknown
+    areas: FindAreas = nowhere
 
 
 def conditions_of(rule: Rule, senses: Senses) -> tuple[Condition, ...]:
@@ -76,6 +88,8 @@ def _made(rule: Rule, senses: Senses) -> Iterator[Condition]:
         yield _language(frozenset(rule.languages), senses.language)
     if rule.districts:
         yield _place("zona", rule.districts, senses.district)
+    if rule.areas:
+        yield _area(rule.areas, senses.areas)
     if rule.streets:
         yield _place("via", rule.streets, senses.street)
 
@@ -136,6 +150,14 @@ def _language(languages: frozenset[str], guess: Guess) -> Condition:
     def holds(message: Message) -> str:
         language = guess(message.text)
         return f"lingua: {language}" if language in languages else ""
+
+    return holds
+
+
+def _area(files: Sequence[Path], find: FindAreas) -> Condition:
+    def holds(message: Message) -> str:
+        found = find(message)
+        return next((f"area: {file.stem}" for file in files if file in found), "")
 
     return holds
 

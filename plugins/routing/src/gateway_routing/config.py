@@ -108,6 +108,9 @@ class Rule(Section):
     districts: tuple[Text, ...] = ()
     """Districts it is about, as ``[plugins.routing.places]`` finds them."""
 
+    areas: tuple[FilePath, ...] = ()
+    """GeoJSON files with the areas that it is about."""
+
     streets: tuple[Text, ...] = ()
     """Streets it is about, as the city's list calls them."""
 
@@ -132,6 +135,7 @@ CONDITIONS = (
     "attachments",
     "languages",
     "districts",
+    "areas",
     "streets",
 )
 """What a rule may ask."""
