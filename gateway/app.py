@@ -129,7 +129,10 @@ class Gateway:
             yield self
 
     async def try_connections(self) -> list[dict[str, str]]:
-        """Try each channel and connector; return a row for each, send nothing."""
+        """Try each channel and connector; return a row for each, send nothing.
+
+        Plugins that are not well have one, too.
+        """
         async with self.plugins_only():
             parts: list[tuple[str, Channel[Any] | Connector[Any]]] = [
                 (f"channels.{key}", channel) for key, channel in self.channels.items()
@@ -139,9 +142,16 @@ class Gateway:
                     name = f"services.{service}.connectors[{number}]"
                     parts.append((name, connector))
             healths = await asyncio.gather(*(_checked(part) for _, part in parts))
+            plugins = await self.host.check_health()
+        tried = [(name, each) for (name, _), each in zip(parts, healths, strict=True)]
+        ill = [
+            (f"plugins.{name}", health)
+            for name, health in plugins.items()
+            if health.status is not HealthStatus.OK
+        ]
         return [
             {"part": name, "status": health.status.value, "text": health.text}
-            for (name, _), health in zip(parts, healths, strict=True)
+            for name, health in (*tried, *ill)
         ]
 
     def reload(self, settings: Settings) -> tuple[list[str], list[str]]:

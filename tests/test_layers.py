@@ -15,6 +15,7 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 SOURCES = ("benchmarks", "examples", "gateway", "plugins", "scripts", "tests")
 PUBLIC = frozenset(
     {
+        "gateway.breaker",
         "gateway.channel",
         "gateway.clock",
         "gateway.commands",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import orjson
 from gateway_routing import RoutingPlugin
 from small_city import small_city
@@ -51,3 +53,36 @@ async def test_grounds_and_place(tmp_path, url):
         place.source,
         place.latitude,
     )
+
+
+GEOCODER = """
+[plugins.plugin0.geocoder]
+base_url = "http://127.0.0.1:{port}"
+city = "Prova"
+contact = "urp@example.it"
+timeout = 0.1
+"""
+
+
+async def test_silent_geocoder_holds_nothing(tmp_path, url):
+    """Each message goes on without a place, unflagged."""
+    asked = []
+
+    async def say_nothing(reader, writer):
+        asked.append(await reader.readline())
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        sections = GEOCODER.format(port=port)
+        plugin = RoutingPlugin()
+        async with small_city(tmp_path, plugin, url=url, sections=sections) as city:
+            for number in range(12):
+                await city.say(text=f"buca in via dei Tulipani {number + 1}")
+            await city.settle()
+            handed = [each.message for each in city.outside.handovers]
+
+    assert 12 == len(handed)
+    assert {(None, ())} == {(each.location, each.flags) for each in handed}
+    assert any(b"GET /search?" in line for line in asked)

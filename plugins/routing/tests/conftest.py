@@ -1,5 +1,6 @@
 """A model trained on the synthetic reports, once for all tests here."""
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from gateway_routing.samples import read_csv
 from gateway_routing.training import train
 
 DATA = Path(__file__).parent / "data"
+
+sys.path.append(str(Path(__file__).parent))  # for `nominatim_server`
 
 
 @pytest.fixture(scope="session")

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gateway.commands import CommandGroup
 from gateway.errors import PluginError
-from gateway.model import Assignment, Message, ServiceId
+from gateway.model import Assignment, Health, Message, ServiceId
 from gateway.plugin import Context, Plugin, hookimpl
 from gateway_routing.conditions import FindAreas, Guess, Once, Senses, nowhere, unknown
-from gateway_routing.config import RoutingConfig, Rule
+from gateway_routing.config import PlacesSection, RoutingConfig, Rule
 from gateway_routing.languages import Languages
 from gateway_routing.router import Router
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gateway_routing.geocoder import Geocoder
+    from gateway_routing.locating import Locator
     from gateway_routing.model import Model
     from gateway_routing.photos import Photos
     from gateway_routing.places import Places
@@ -43,8 +45,9 @@ class RoutingPlugin(Plugin[RoutingConfig]):
         """Know no rule before `startup`."""
         self._router = Router(RoutingConfig())
         self._slow = False
-        self._places: Places | None = None
-        self._photos: Photos | None = None
+        self._locator: Locator | None = None
+        self._geocoder: Geocoder | None = None
+        self._working: list[asyncio.Task[None]] = []
 
     @hookimpl
     def register_commands(self, group: CommandGroup) -> None:
@@ -63,19 +66,36 @@ class RoutingPlugin(Plugin[RoutingConfig]):
             make_router, config, context.services, places
         )
         self._slow = config.model is not None or places is not None
-        self._places = places
-        self._photos = _photos(config)
+        if places is not None:
+            self._geocoder = _geocoder(context)
+            self._locator = _locator(places, _photos(config), self._geocoder)
+        if self._geocoder is not None:
+            works = (self._geocoder.check(), self._geocoder.tidy())
+            self._working = [asyncio.create_task(work) for work in works]
+
+    @hookimpl
+    async def check_health(self) -> Health | None:
+        """Say whether the geocoder answers; without it, messages go on."""
+        if self._geocoder is None:
+            return None
+        await asyncio.wait(self._working[:1])
+        return self._geocoder.health()
+
+    @hookimpl
+    async def shutdown(self) -> None:
+        """Stop asking."""
+        for task in self._working:
+            task.cancel()
+        await asyncio.gather(*self._working, return_exceptions=True)
 
     @hookimpl
     async def enrich_message(
         self, context: Context[RoutingConfig], message: Message
     ) -> Message | None:
         """Add where it is about: address, district, a point on the map."""
-        if self._places is None or message.amendment is not None:
+        if self._locator is None or message.amendment is not None:
             return None
-        place = await self._briefly(message, self._places.located)
-        if place is None and self._photos is not None:
-            place = await self._photos.located(context.files, message, self._places)
+        place = await self._locator.located(context.files, message)
         return None if place is None else replace(message, location=place)
 
     @hookimpl
@@ -117,11 +137,29 @@ def make_router(
 
 
 def _places(config: RoutingConfig) -> Places | None:
-    if config.places is None:
+    if config.places is None and config.geocoder is None:
         return None
     from gateway_routing.places import make_places  # noqa: PLC0415
 
-    return make_places(config.places)
+    return make_places(config.places or PlacesSection())
+
+
+def _locator(
+    places: Places, photos: Photos | None, geocoder: Geocoder | None
+) -> Locator:
+    from gateway_routing.locating import Locator  # noqa: PLC0415
+
+    return Locator(places, photos, geocoder)
+
+
+def _geocoder(context: Context[RoutingConfig]) -> Geocoder | None:
+    """Return what asks the internet, if the city has decided so."""
+    section = context.config.geocoder
+    if section is None:
+        return None
+    from gateway_routing.geocoder import Geocoder  # noqa: PLC0415
+
+    return Geocoder(section, context)
 
 
 def _areas(rules: Sequence[Rule], places: Places | None) -> FindAreas:

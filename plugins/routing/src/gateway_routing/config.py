@@ -6,6 +6,7 @@ import re
 import unicodedata
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, FilePath, model_validator
 
@@ -215,6 +216,53 @@ class PlacesSection(Section):
     """Whether to read where photos were taken: personal data."""
 
 
+def _server(url: str) -> str:
+    """Return ``url`` if personal data may go there."""
+    parts = urlsplit(url)
+    plain = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    secret = parts.username or parts.password
+    if secret or not parts.hostname or not (plain or parts.scheme == "https"):
+        raise ValueError(
+            "an address with https://, without user and password; http:// only"
+            " on this machine"
+        )
+    return url
+
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class GeocoderSection(Section):
+    """A Nominatim server that is asked where addresses are; off unless it is here.
+
+    What citizens write of a place, or their position, goes there.
+    """
+
+    base_url: Annotated[str, AfterValidator(_server)]
+    """Where its ``search`` and ``reverse`` are: ``https://nominatim.example.it``."""
+
+    city: Text
+    """The city in whose streets is searched."""
+
+    contact: Annotated[str, Field(pattern=r"^[!-~]{3,100}$")]
+    """An address of yours that its operators can write to; part of the User-Agent."""
+
+    forward: bool = True
+    """Whether to ask where an address is that the list of streets doesn't know."""
+
+    reverse: bool = True
+    """Whether to ask for the address of a position."""
+
+    timeout: Annotated[float, Field(gt=0, le=30)] = 2.0
+    """Seconds that a message waits for an answer; less than ``enrich_timeout``."""
+
+    interval_seconds: Annotated[float, Field(ge=0, le=60)] = 1.0
+    """Between two questions of a node; 1 is the least at OpenStreetMap's server."""
+
+    cache_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """How long an answer is kept."""
+
+
 MIN_CONFIDENCE = 0.6
 """Of the model, where the configuration says nothing."""
 
@@ -237,6 +285,9 @@ class RoutingConfig(Section):
 
     places: PlacesSection | None = None
     """What finds out where a message is about."""
+
+    geocoder: GeocoderSection | None = None
+    """What is asked where addresses are, and what address a position has."""
 
     model: ModelSection | None = None
     """What decides where no rule holds."""

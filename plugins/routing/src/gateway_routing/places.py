@@ -1,7 +1,7 @@
 """Where a message is about: a position sent, a street in the text, a photo's position.
 
 What the citizen sent goes before what they wrote, and that before what a camera noted.
-Nothing is asked of the internet.
+Nothing is asked of the internet unless a geocoder is configured: `Finder` asks it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Protocol
 from gateway.errors import PluginError
 from gateway.model import Location, Message
 from gateway_routing.config import PlacesSection, StreetColumns
+from gateway_routing.nominatim import Found
 from gateway_routing.streets import Mention, Street, Streets
 from gateway_routing.tables import read_table
 
@@ -55,8 +56,12 @@ class Places:
         return self.in_district(found)
 
     def mentioned(self, message: Message) -> Mention | None:
-        """Return the street that is named in the text."""
-        return self._streets.find(message.text)
+        """Return the street that is named in the text, or in the place's address."""
+        place = message.location
+        found = self._streets.find(message.text)
+        if found is None and place is not None and place.address:
+            return self._streets.find(place.address)
+        return found
 
     def in_district(self, place: Location) -> Location:
         """Return ``place`` with its district, if a map tells it."""
@@ -64,6 +69,21 @@ class Places:
             return place
         district = self._districts.at(place.latitude, place.longitude)
         return replace(place, district=district or place.district)
+
+    def found(self, found: Found) -> Location | None:
+        """Return the place of an address that a geocoder knows, if it is in the city.
+
+        Where there is a map of districts, what lies outside of all is elsewhere.
+        """
+        place = self.in_district(
+            Location(
+                latitude=found.latitude,
+                longitude=found.longitude,
+                address=found.address,
+                source=TEXT,
+            )
+        )
+        return place if place.district or self._districts is None else None
 
     def taken_at(self, point: tuple[float, float]) -> Location:
         """Return the place of a photo."""

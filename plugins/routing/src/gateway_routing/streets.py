@@ -48,7 +48,7 @@ _KINDS = {
     "parco": ["parco"],
     "rione": ["rione"],
 }
-_SMALL = frozenset(
+SMALL = frozenset(
     [
         *("di", "del", "dello", "della", "dei", "degli", "delle", "d", "dell", "da"),
         *("il", "lo", "la", "i", "gli", "le", "l", "e", "ed", "a", "al", "alla", "sul"),
@@ -74,7 +74,7 @@ _LONG_NAME = 8
 _MOST_WORDS = 8
 # Each costs a search through all names of its kind.
 _MOST_MISSPELT = 3
-_NUMBER_WITHIN = 40
+NUMBER_WITHIN = 40
 _FIRST_AND_LAST = 2
 
 Key = tuple[str, ...]
@@ -149,8 +149,8 @@ class Streets:
         self._houses = houses or {}
         self._kinds: dict[str, _Kind] = {}
         for street in streets:
-            words = [word.text for word in _words(street.name)]
-            kind, length = _kind(words)
+            words = [word.text for word in street_words(street.name)]
+            kind, length = kind_of(words)
             if kind:
                 key = _key(words[length:])
                 self._kinds.setdefault(kind, _Kind()).add(key, street)
@@ -161,7 +161,7 @@ class Streets:
         Only if no name is written rightly, the first few are taken for misspelt.
         """
         text = text[:LONGEST]
-        words = _words(text)
+        words = street_words(text)
         starts = list(self._starts(words))
         found = list(self._mentions(text, words, starts, _Kind.get))
         if not found:
@@ -173,7 +173,7 @@ class Streets:
         """Yield where the name of a street may begin."""
         for place in range(len(words)):
             ahead = words[place : place + _MOST_WORDS]
-            kind, length = _kind([word.text for word in ahead])
+            kind, length = kind_of([word.text for word in ahead])
             if kind in self._kinds:
                 yield _Start(self._kinds[kind], place, place + length)
 
@@ -190,7 +190,7 @@ class Streets:
             if longest is None:
                 continue
             street, last = longest
-            number = _number(text[last.end : last.end + _NUMBER_WITHIN])
+            number = house_number(text[last.end : last.end + NUMBER_WITHIN])
             house = self._houses.get((street.name, number.casefold()), street)
             yield Mention(house, number, words[start.kind_at].start, last.end)
 
@@ -210,7 +210,7 @@ def _longest(
     """Return the street with the longest name that ``words`` begin with."""
     for length in range(len(words), 0, -1):
         last = words[length - 1]
-        if last.text in _SMALL:
+        if last.text in SMALL:
             continue
         street = find(_key([word.text for word in words[:length]]))
         if street is not None:
@@ -218,7 +218,7 @@ def _longest(
     return None
 
 
-def _kind(words: Sequence[str]) -> tuple[str, int]:
+def kind_of(words: Sequence[str]) -> tuple[str, int]:
     """Return which kind of street ``words`` begin with, and in how many words."""
     for length in (2, 1):
         kind = _KIND_OF.get(" ".join(words[:length]).replace(".", ""))
@@ -232,11 +232,11 @@ _KIND_OF = {form: kind for kind, forms in _KINDS.items() for form in forms}
 
 def _key(words: Iterable[str]) -> Key:
     """Return what of a name counts."""
-    plain = (word.removesuffix(".") for word in words if word not in _SMALL)
+    plain = (word.removesuffix(".") for word in words if word not in SMALL)
     return tuple(_SAME.get(word, word) for word in plain)
 
 
-def _words(text: str) -> list[Word]:
+def street_words(text: str) -> list[Word]:
     """Return the words of ``text``; a letter with a full stop keeps it: an initial."""
     return [
         Word(f"{word.text}.", word.start, word.end)
@@ -257,7 +257,7 @@ def _aliases(key: Key) -> set[Key]:
     return {key[-1:], (*initials, key[-1])} - {key}
 
 
-def _number(rest: str) -> str:
+def house_number(rest: str) -> str:
     """Return the house number that a text begins with, e.g. ``12/b``."""
     found = _NUMBER.match(rest)
     if found is None:
