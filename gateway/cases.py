@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from itertools import islice
 from string import Formatter
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -78,6 +78,7 @@ class Matter:
     ``case_id`` is the case of the message that it answers, if it answers one; a new
     case ``waits`` if the citizen is asked what it is about. ``anew``: the citizen says
     that it is something new. ``confidence`` is that of a rule, 0 if none spoke.
+    ``idle``: nobody is to answer it.
     """
 
     conversation_id: str
@@ -87,15 +88,20 @@ class Matter:
     waits: bool = False
     anew: bool = False
     confidence: float = 0.0
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """The case of a matter: a ``new`` one, one ``reopened`` by it, or an open one."""
+    """The case of a matter: a ``new`` one, one ``reopened`` by it, or an open one.
+
+    ``unanswered``: it had been answered, and is the office's again.
+    """
 
     case: Case
     new: bool = False
     reopened: bool = False
+    unanswered: bool = False
 
 
 _BEGIN = {
@@ -146,8 +152,8 @@ def assign_cases(
     ]
     if joined:
         _TOUCH.execute(connection, joined)
-    back = _reopen(connection, plan)
-    firsts = {case.id for case in opened}
+    back = _bring_back(connection, plan, matters)
+    firsts = back | {case.id for case in opened}
     return [_joined(each, opened, firsts, back) for each in plan]
 
 
@@ -203,29 +209,45 @@ def _goes_on(service: str, matter: Matter, joining: Joining) -> bool:
 
 
 def _joined(
-    each: Case | int, opened: Sequence[Case], firsts: set[CaseId], back: set[str]
+    each: Case | int, opened: Sequence[Case], firsts: set[str], back: Collection[str]
 ) -> Joined:
-    """Count a case as new, or reopened, once: later messages of the batch join it."""
+    """Count a case as new, or brought back, once: later ones of the batch join it."""
+    case = opened[each] if isinstance(each, int) else each
+    first = case.id in firsts
+    firsts.discard(case.id)
     if isinstance(each, int):
-        case = opened[each]
-        new = case.id in firsts
-        firsts.discard(case.id)
-        return Joined(case=case, new=new)
-    if each.status is not CaseStatus.CLOSED:
-        return Joined(case=each)
-    reopened = each.id in back
-    back.discard(each.id)
-    return Joined(case=replace(each, status=CaseStatus.REOPENED), reopened=reopened)
+        return Joined(case=case, new=first)
+    if case.id not in back:
+        return Joined(case=case)
+    transition = _BACK[case.status]
+    reopens = transition is states.REOPENED
+    return Joined(
+        case=replace(case, status=transition.to),
+        reopened=first and reopens,
+        unanswered=first and not reopens,
+    )
 
 
-def _reopen(connection: Connection, plan: Sequence[Case | int]) -> set[str]:
-    """Open closed cases again whose citizens have more to say."""
-    closed = [
-        states.Move(case_id=each.id, by="citizen")
-        for each in plan
-        if isinstance(each, Case) and each.status is CaseStatus.CLOSED
-    ]
-    return states.change(connection, states.REOPENED, closed)
+def _bring_back(
+    connection: Connection, plan: Sequence[Case | int], matters: Sequence[Matter]
+) -> set[str]:
+    """Give cases that were done with back to their offices: there is more to them."""
+    came: set[str] = set()
+    for status, transition in _BACK.items():
+        moves = [
+            states.Move(case_id=each.id, by="citizen")
+            for each, matter in zip(plan, matters, strict=True)
+            if isinstance(each, Case) and each.status is status and not matter.idle
+        ]
+        came |= states.change(connection, transition, moves)
+    return came
+
+
+_BACK: Final = {
+    CaseStatus.CLOSED: states.REOPENED,
+    CaseStatus.ANSWERED: states.UNANSWERED,
+}
+"""What a citizen's further message does to a case that is done with."""
 
 
 def current(connection: Connection, ids: Collection[str]) -> dict[str, Any]:

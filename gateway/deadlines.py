@@ -3,6 +3,7 @@
 A case has its deadline in its row, and one job that waits: first for the time of the
 reminder, then for the deadline itself. So both survive restarts and belong to every
 node. Once the case is answered, closed or moved, the row has none and the job is gone.
+While a case waits for what its citizen chooses, no time is counted.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ NEAR: Final = "deadlines-near"
 PASSED: Final = "deadlines-passed"
 """The queue of escalations."""
 
+_AT_ONCE: Final[Mapping[str, timedelta]] = {}
 _PREFIX = "deadline:"
 _FORM = "%Y%m%dT%H%M%SZ"
 
@@ -92,14 +94,22 @@ def case_of(subject: str) -> str:
 
 
 def begin(
-    connection: Connection, cases: Sequence[tuple[str, ServiceId]], deadlines: Deadlines
+    connection: Connection,
+    cases: Sequence[tuple[str, ServiceId]],
+    deadlines: Deadlines,
+    *,
+    waits: Mapping[str, timedelta] = _AT_ONCE,
 ) -> None:
-    """Give each case the deadline of the service that gets it now."""
+    """Give each case the deadline of the service that gets it now.
+
+    ``waits`` is how long some wait for their citizens first: their time runs from then.
+    """
     at = now(connection)
     found = [
         (case_id, service, deadline)
         for case_id, service in cases
-        if (deadline := deadlines.of(service, at)) is not None
+        for since in [at + waits.get(case_id, timedelta(0))]
+        if (deadline := deadlines.of(service, since)) is not None
     ]
     if not found:
         return

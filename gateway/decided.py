@@ -18,7 +18,7 @@ from gateway.model import (
 )
 from gateway.store import schema
 
-_BY_PEOPLE = ("case.reassigned", "case.settled")
+_BY_PEOPLE = ("case.reassigned", "case.settled", "case.answered")
 _BY_WORK = (
     CaseStatus.ANSWERED.value,
     CaseStatus.CLOSED.value,

@@ -52,7 +52,7 @@ def merge(
     states.require(connection, states.MERGED, move)
     queues = handing.turn(connection, _turn(old, new, city))
     _follow(connection, old, new)
-    _stay_due(connection, old, new, by)
+    _stay_due(connection, old, new, city, by)
     event = Event(
         action="case.absorbed", subject=new.id, actor=by, data={"from": old.id}
     )
@@ -94,15 +94,18 @@ def _turn(old: Any, new: Any, city: City) -> Turn:
     )
 
 
-def _stay_due(connection: Connection, old: Any, new: Any, by: str) -> None:
+def _stay_due(connection: Connection, old: Any, new: Any, city: City, by: str) -> None:
     """Let what nobody has answered in the one be due in the other."""
     if old.status in {CaseStatus.ANSWERED.value, CaseStatus.CLOSED.value}:
         return
     move = states.Move(case_id=new.id, by=by, data={"from": old.id})
-    states.change(connection, states.UNANSWERED, [move])
+    came = states.change(connection, states.UNANSWERED, [move])
     due = [each.deadline_at for each in (old, new) if each.deadline_at is not None]
     if due and min(due) != new.deadline_at:
         deadlines.keep(connection, new.id, min(due))
+    elif came and not due:
+        again = (new.id, ServiceId(new.service))
+        deadlines.begin(connection, [again], city.deadlines)
 
 
 def _follow(connection: Connection, old: Any, new: Any) -> None:

@@ -65,6 +65,10 @@ FOLLOW_UP: Final = "follow-up"
 """The files that came after their message had been handed over."""
 TARGET_DOWN: Final = "target_down"
 """Code of a delivery that waits for its target to come back."""
+CASE_MOVED: Final = "case_moved"
+"""Code of a delivery to a service that has lost the case: the other got it anew."""
+NOT_DUE: Final = "not_due"
+"""Code of a reminder of a case that has been answered, closed or moved meanwhile."""
 _ENCLOSURE: Final = "enclosure:"
 CAMPAIGN: Final = "campaign"
 LOCATION: Final = "location"
@@ -117,6 +121,7 @@ class Parcel:
     ``source_id`` is the message whose files these are, from the position ``first`` on.
     ``code`` is what its last attempt ended with. ``not_before``: its turn comes then.
     ``begun_at``: when it was claimed first, and so could go out.
+    ``deadline`` is that of the case.
     """
 
     claim: Claim
@@ -138,6 +143,7 @@ class Parcel:
     code: str = ""
     internal: bool = False
     not_before: datetime | None = None
+    deadline: datetime | None = None
 
     @property
     def maybe_sent(self) -> bool:
@@ -225,6 +231,7 @@ _PARCELS = (
         schema.cases.c.service,
         schema.cases.c.status,
         schema.cases.c.opened_at,
+        schema.cases.c.deadline_at,
         schema.conversation.c.last_inbound_at,
         schema.conversation.c.reply_to,
     )
@@ -287,31 +294,42 @@ def open_(parcel: Parcel) -> bool:
     return RANK[parcel.before] == 0
 
 
-def strayed(parcel: Parcel) -> bool:
-    """Tell whether a service that has lost the case, or never had it, would get it.
+def strayed(parcel: Parcel) -> str | None:
+    """Return the code of why a service is not to get a delivery any more, if it isn't.
 
-    Of an overdue case another one hears on purpose.
+    It has lost the case, or never had it: of an overdue one another hears on purpose.
+    Or it would hear of a deadline that is none by now.
     """
     if parcel.case is None or not parcel.target.startswith(f"{SERVICE}:"):
-        return False
-    if service_of(parcel.target) == parcel.case.service:
-        return False
+        return None
     urged = deadlines.urged_by(parcel.purpose)
-    return urged is None or urged[0] is not Urgency.ESCALATION
+    if urged is not None and not _is_due(parcel, urged[0]):
+        return NOT_DUE
+    if service_of(parcel.target) == parcel.case.service:
+        return None
+    told = urged is not None and urged[0] is Urgency.ESCALATION
+    return None if told else CASE_MOVED
+
+
+def _is_due(parcel: Parcel, urgency: Urgency) -> bool:
+    """Tell whether the case still has the deadline of which a delivery tells."""
+    if parcel.deadline is None:
+        return False
+    return parcel.purpose == deadlines.purpose_of(urgency, parcel.deadline)
 
 
 def record_strayed(connection: Connection, parcels: Sequence[Parcel]) -> list[None]:
-    """Send deliveries nowhere: the service that has the case now got them anew.
+    """Send deliveries nowhere: nobody is waiting for them there any more.
 
     Raises:
         StaleClaim: one is no longer ours to record.
 
     """
     jobs.finish(connection, [parcel.claim for parcel in parcels])
-    state, code = DeliveryState.PASSED_ON.value, "case_moved"
+    state = DeliveryState.PASSED_ON.value
     rows = [
-        {"which": each.id, "becomes": state, "because": code, "theirs": None}
-        for each in parcels
+        {"which": e.id, "becomes": state, "because": strayed(e), "theirs": None}
+        for e in parcels
     ]
     _SET_STATE.execute(connection, rows)
     _event(connection, "delivery.withdrawn", parcels)
@@ -356,6 +374,7 @@ def _parcel(
         last_inbound_at=row.last_inbound_at,
         conversation_id=row.conversation_id,
         code=row.code,
+        deadline=row.deadline_at,
         internal=row.author == Author.SERVICE.value,
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -31,9 +31,10 @@ from gateway import (
     threads,
 )
 from gateway.answers import Answer
-from gateway.cases import Matter
+from gateway.cases import Joined, Matter
 from gateway.city import City
 from gateway.contacts import Sender, find_contacts, find_conversations
+from gateway.courtesies import is_thanks
 from gateway.errors import NotFound
 from gateway.jobs import Claim
 from gateway.messages import Said
@@ -150,14 +151,18 @@ class Recorder:
                 waits=self._asks(outcome),
                 anew=selfservice.begins_anew(outcome),
                 confidence=_confidence(outcome.assignment),
+                idle=outcome.message.automatic or is_thanks(outcome.message),
             )
             for outcome, conversation_id in accepted
         ]
         city = self._city
         found = cases.assign_cases(connection, matters, city.numbering, city.joining)
-        begun = [j.case for j in found if j.new or j.reopened]
+        begun = [j.case for j in found if j.new or j.reopened or j.unanswered]
         deadlines.begin(
-            connection, [(case.id, case.service) for case in begun], city.deadlines
+            connection,
+            [(case.id, case.service) for case in begun],
+            city.deadlines,
+            waits=_waits(accepted, found),
         )
         return [
             Filed(
@@ -449,6 +454,18 @@ def _confidence(assignment: Assignment) -> float:
     if assignment.question is not None or assignment.source == DEFAULT:
         return 0.0
     return assignment.confidence
+
+
+def _waits(
+    accepted: Sequence[tuple[Outcome, str]], found: Sequence[Joined]
+) -> dict[str, timedelta]:
+    """Return how long each new case waits for what its citizen chooses."""
+    return {
+        joined.case.id: question.wait
+        for (outcome, _), joined in zip(accepted, found, strict=True)
+        if joined.new and joined.case.status is CaseStatus.WAITING
+        if (question := outcome.assignment.question) is not None
+    }
 
 
 def _named(outcome: Outcome) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,11 @@
 """Where a case stands, and what may bring it from one state to another.
 
-    new ──▶ assigned ──▶ answered ──▶ closed ──▶ reopened
+    new ──▶ assigned ◀──▶ answered ──▶ closed ──▶ reopened
     waiting ──▶ new, assigned
 
 A case begins as *new*, or *waiting* for what its citizen chooses, and is *assigned*
 once its service has it. The table below is all there is; nothing else writes the
-column. A citizen's further word changes nothing: a thank-you opens no question again.
+column. A citizen's further word to an answer makes the case *assigned* again.
 """
 
 from __future__ import annotations

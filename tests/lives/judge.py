@@ -40,6 +40,7 @@ def broken(connection: Connection, town: Town) -> Iterator[str]:
     yield from _numbers(cases, town)
     yield from _states(connection, cases)
     yield from _ends(cases)
+    yield from _answers(connection, cases)
     yield from _people(connection)
 
 
@@ -94,6 +95,19 @@ def _ends(cases: list[Any]) -> Iterator[str]:
                 yield f"{case.number} is linked to what is no main case"
             if case.merged_into is not None:
                 yield f"{case.number} is linked, and merged"
+
+
+def _answers(connection: Connection, cases: list[Any]) -> Iterator[str]:
+    """What is answered has got nothing more from its citizen since."""
+    said, answered = {}, {}
+    for event in connection.execute(schema.event.select().order_by(schema.event.c.seq)):
+        if event.action == "message.processed":
+            said[orjson.loads(event.data)["case"]] = event.seq
+        elif event.action == "case.answered":
+            answered[event.subject] = event.seq
+    for case in cases:
+        if case.status == "answered" and said.get(case.id, 0) > answered[case.id]:
+            yield f"{case.number} is answered, though its citizen has said more"
 
 
 _ASTRAY = """

@@ -137,14 +137,14 @@ async def test_merged_case_goes_on_in_the_other(tmp_path, url):
         )
         by_thread = await answer_of(city, first, "Fatto.")
         await told(city, "grazie", references=["m1"])
-        await told(city, f"{old} ancora grazie")
+        await told(city, f"{old} non è finita")
         standing = await told(city, f"stato {old}")
 
         assert new in by_thread
         assert old not in by_thread
         assert ["1", "2", "2", "2"] == [n for _, n, _ in handed(city)]
         assert standing.startswith(new)
-        assert [("urp", "closed"), ("urp", "answered")] == await statuses(city)
+        assert [("urp", "closed"), ("urp", "assigned")] == await statuses(city)
         (gone, into) = sorted(await city.rows(schema.cases), key=lambda c: c.number)
         assert into.id == gone.merged_into
         assert {into.id} == {m.case_id for m in await city.rows(schema.message)} - {
