@@ -19,6 +19,7 @@ from gateway import (
     jobs,
     messages,
     outbox,
+    parts,
     reassigning,
     states,
     texts,
@@ -32,17 +33,15 @@ from gateway.model import (
     Case,
     CaseStatus,
     Event,
-    Location,
     Message,
     MessageState,
     ServiceId,
 )
 from gateway.outbox import NewDelivery, Referred
+from gateway.parts import Part
 from gateway.store import schema
 from gateway.store.units import now
 from gateway.targets import CHANNEL, of_service
-
-_MAP = "https://www.openstreetmap.org/?mlat={0}&mlon={1}#map=18/{0}/{1}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,16 +185,6 @@ def _record(connection: Connection, answer: Answer, city: City) -> set[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
-    """One message of an answer; ``brings`` its files, or the one of its purpose."""
-
-    purpose: str
-    text: str = ""
-    location: Location | None = None
-    brings: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Matter:
     """A case, its conversation, and the city that both are in."""
 
@@ -277,7 +266,7 @@ def _tell(
     """
     case, thread = matter.case, matter.thread
     quote = _last_said(connection, case, thread.id)
-    parts = list(_parts(message, matter, then))
+    said = list(_parts(message, matter, then))
     rows = [
         messages.outbound_row(
             Said(
@@ -290,7 +279,7 @@ def _tell(
             ),
             now(connection),
         )
-        for part in parts
+        for part in said
     ]
     messages.store(connection, rows)
     due_at = errands.due(connection, message, matter.city.wait_for_attachments)
@@ -306,44 +295,23 @@ def _tell(
             source_id=message.id if part.brings else None,
             due_at=due_at if part.brings else None,
         )
-        for number, (row, part) in enumerate(zip(rows, parts, strict=True))
+        for number, (row, part) in enumerate(zip(rows, said, strict=True))
     ]
     return outbox.enqueue(connection, deliveries)
 
 
-def _parts(message: Message, matter: _Matter, then: str) -> Iterator[_Part]:
+def _parts(message: Message, matter: _Matter, then: str) -> Iterator[Part]:
     """Cut an answer into what the channel takes as one message each."""
     city, case = matter.city, matter.case
     manners = city.manners_of(matter.thread.channel)
     place = message.location
-    said = message.text
-    if place is not None and not manners.locations:
-        said = "\n\n".join(filter(None, [said, _written(place, city)]))
+    said = parts.with_place(message.text, place, manners, city.texts)
     service = city.services.get(case.service, case.service)
     text = _say(matter, texts.ANSWER, service=service, text=said)
     if then:
         nothing = not (said or message.attachments)
         text = then if nothing else f"{text}\n\n{then}"
-    *first, last = manners.split(text)
-    for each in first:
-        yield _Part(purpose="answer", text=each)
-    yield _Part(purpose="answer", text=last, brings=not manners.files_apart)
-    if place is not None and manners.locations:
-        yield _Part(purpose=outbox.LOCATION, location=place)
-    if manners.files_apart:
-        for position in range(len(message.attachments)):
-            yield _Part(purpose=outbox.enclosure(position), brings=True)
-
-
-def _written(place: Location, city: City) -> str:
-    """Write a point down, for channels that can't show a map."""
-    position = city.texts.say(
-        texts.POSITION,
-        latitude=place.latitude,
-        longitude=place.longitude,
-        place=", ".join(filter(None, [place.name, place.address])),
-    )
-    return f"{position.strip()}\n{_MAP.format(place.latitude, place.longitude)}"
+    return parts.cut(text, place, range(len(message.attachments)), manners)
 
 
 def _matter(connection: Connection, case_id: str, city: City) -> _Matter:

@@ -24,6 +24,7 @@ from gateway import (
     blocks,
     deadlines,
     delivering,
+    giving_up,
     inbox,
     outbox,
     reminders,
@@ -295,6 +296,8 @@ class Gateway:
         settings = self.settings
         self.city = city_of(settings, self.host)
         self.recorder = Recorder(self.city)
+        # One object: units of work are batched by it.
+        self._give_up = partial(giving_up.give_up, rungs=self.city.ladder)
         pipeline = Pipeline(
             self.crew,
             Decider(self.host, settings.gateway.default_service),
@@ -317,7 +320,9 @@ class Gateway:
         self._add_alarms()
         for channel_id, channel in self.channels.items():
             self._add_fetcher(channel_id, channel)
-            target = delivering.to_channel(channel_id, channel, self._packing())
+            target = delivering.to_channel(
+                channel_id, channel, self._packing(), self.city.ladder
+            )
             self._add_courier(target)
             if channel_id in self.recorder.mirrors:
                 self._add_mirror(channel_id, channel)
@@ -390,6 +395,7 @@ class Gateway:
             self.crew,
             breaker,
             self.metrics,
+            give_up=self._give_up,
             max_age=timedelta(hours=settings.max_age_hours),
             timeout=settings.lease_seconds / 2,
         )
@@ -588,6 +594,7 @@ def city_of(settings: Settings, host: PluginHost) -> City:
         manners={key: types[c.type].manners for key, c in settings.channels.items()},
         hours=hours_of(settings),
         deadlines=deadlines_of(settings),
+        answer_ladder=gateway.answer_ladder,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from gateway import audit, messages, outbox
+from gateway.consents import NEVER
 from gateway.messages import Said
 from gateway.model import ChannelId, Event
 from gateway.outbox import NewDelivery
@@ -77,6 +78,7 @@ def _conversations(
             address.c.uri.in_(uris),
             conversation.c.channel == channel,
             blocked.c.contact_id.is_(None),
+            conversation.c.last_inbound_at > NEVER,
         )
     )
     return {row.uri: row.id for row in rows}

@@ -9,6 +9,7 @@ from datetime import timedelta
 from gateway.cases import Joining, Numbering
 from gateway.deadlines import Deadlines
 from gateway.hours import Hours
+from gateway.ladder import RUNGS, Ladder
 from gateway.model import ChannelId, Manners, ServiceId
 from gateway.texts import Texts
 
@@ -30,6 +31,7 @@ class City:
     manners: Mapping[ChannelId, Manners] = field(default_factory=dict)
     hours: Mapping[ServiceId | None, Hours] = field(default_factory=dict)
     deadlines: Deadlines = field(default_factory=Deadlines)
+    answer_ladder: tuple[str, ...] = RUNGS
 
     def manners_of(self, channel: str) -> Manners:
         """Return a channel's manners; plain ones if it is not configured any more."""
@@ -38,6 +40,11 @@ class City:
     def hours_of(self, service: ServiceId | None) -> Hours | None:
         """Return a service's hours, else the city's; None if nothing is configured."""
         return self.hours.get(service) or self.hours.get(None)
+
+    @property
+    def ladder(self) -> Ladder:
+        """Return what becomes of an answer that its channel can't take."""
+        return Ladder(texts=self.texts, rungs=self.answer_ladder, manners=self.manners)
 
     @property
     def mirrors(self) -> frozenset[ChannelId]:

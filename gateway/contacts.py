@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from gateway import audit, blocks, identity
+from gateway import audit, blocks, consents, identity
+from gateway.errors import ContactError
 from gateway.model import AddressChange, Contact, Event, Message
 from gateway.store import schema
 from gateway.store.prepared import Insertion, Prepared
@@ -88,6 +89,7 @@ def _hand_on(connection: Connection, uri: str, contact_id: str, remaining: str) 
     connection.execute(
         update(address).where(address.c.uri == uri).values(contact_id=contact_id)
     )
+    consents.lose(connection, [uri], "gateway")
     connection.execute(
         update(conversation)
         .where(
@@ -220,6 +222,24 @@ def find_conversations(
     return found
 
 
+def add_address(connection: Connection, contact_id: str, uri: str, by: str) -> None:
+    """Give a contact an address that staff know to be theirs.
+
+    Raises:
+        ContactError: it is another contact's.
+
+    """
+    owner = _known(connection, [uri]).get(uri)
+    if owner == contact_id:
+        return
+    if owner is not None:
+        text = f"the address is already that of contact {owner}"
+        raise ContactError(text)
+    _insert(connection, {}, {uri: contact_id})
+    event = Event(action="contact.address_added", subject=contact_id, actor=by)
+    audit.record(connection, event)
+
+
 def change_address(connection: Connection, change: AddressChange) -> str | None:
     """Give the new addresses to the contact of the old ones; answers go there now.
 
@@ -241,7 +261,8 @@ def change_address(connection: Connection, change: AddressChange) -> str | None:
     if new[len(stable) :]:
         # Whoever has the old number next is somebody else.
         gone = address.c.uri.in_(set(old) - set(new)), address.c.stable.is_(False)
-        connection.execute(delete(address).where(*gone))
+        lost = connection.execute(delete(address).where(*gone).returning(address.c.uri))
+        consents.lose(connection, lost.scalars().all(), f"channel:{change.channel}")
     if merged:
         connection.execute(
             update(address)
@@ -264,6 +285,7 @@ def change_address(connection: Connection, change: AddressChange) -> str | None:
     )
     audit.record(connection, event)
     blocks.merge(connection, contact_id, merged, event.actor)
+    consents.merge(connection, contact_id, merged)
     return contact_id
 
 

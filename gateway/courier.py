@@ -18,7 +18,7 @@ from typing import TypeVar
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from gateway import jobs, outbox
+from gateway import jobs, ladder, outbox
 from gateway.breaker import Breaker, BreakerState
 from gateway.channel import Line
 from gateway.errors import DeliveryError
@@ -28,6 +28,7 @@ from gateway.metrics import Metrics
 from gateway.model import DeliveryState, Receipt, Semantics
 from gateway.outbox import Again, Dead, Parcel, Passed, Sent
 from gateway.rates import Limit
+from gateway.store import BatchWork
 from gateway.targets import queue_of
 from gateway.workers import Crew
 
@@ -81,10 +82,11 @@ class Courier:
         breaker: Breaker,
         metrics: Metrics,
         *,
+        give_up: BatchWork[Dead, set[str] | None],
         max_age: timedelta,
         timeout: float,
     ) -> None:
-        """Deliver to ``target``; give a parcel up at ``max_age``."""
+        """Deliver to ``target``; give a parcel up at ``max_age``, by ``give_up``."""
         self._target = target
         self._crew = crew
         self._breaker = breaker
@@ -92,6 +94,7 @@ class Courier:
         fallback = target.fallback
         self._max_age = min(max_age, fallback.after) if fallback else max_age
         self._timeout = timeout
+        self._up = give_up
         self.lines = Lines()
 
     async def handle(self, parcel: Parcel) -> None:
@@ -105,6 +108,8 @@ class Courier:
         elif outbox.strayed(parcel):
             await self._crew.store.run_batched(outbox.record_strayed, parcel)
             self._count("withdrawn")
+        elif parcel.lapsed:
+            await self._give_up(_lapsed(parcel))
         elif self._must_wait(parcel):
             error = DeliveryError(
                 "crashed", "an attempt was cut off", retryable=True, unknown=True
@@ -296,10 +301,23 @@ class Courier:
             code=code,
             reason=f"{error.code}: {error.text}",
             external_id=error.external_id,
+            doubtful=took_it or error.unknown or self._is_doubtful(parcel),
         )
-        await self._crew.store.run_batched(outbox.record_dead, dead)
-        log.warning("delivery_dead", target=self._target.name, code=error.code)
-        self._count("dead")
+        await self._give_up(dead)
+
+    async def _give_up(self, dead: Dead) -> None:
+        """Let an answer go on up the ladder; what else is given up is for staff."""
+        hit("courier.before_give_up")
+        queues = await self._crew.store.run_batched(self._up, dead)
+        target = self._target.name
+        if queues is None:
+            log.warning("delivery_dead", target=target, code=dead.code)
+            self._count("dead")
+            return
+        for queue in queues:
+            self._crew.wakeups.wake(queue)
+        log.info("answer_went_on", target=target, code=dead.code)
+        self._count("passed_on")
 
     def _is_doubtful(self, parcel: Parcel) -> bool:
         """Tell whether an earlier attempt may have arrived: who is asked, has told."""
@@ -342,3 +360,12 @@ class Courier:
 
     def _count(self, result: str) -> None:
         self._metrics.deliveries.labels(self._target.name, result).inc()
+
+
+def _lapsed(parcel: Parcel) -> Dead:
+    return Dead(
+        parcel=parcel,
+        code=ladder.NOT_AGREED,
+        reason="the citizen no longer agrees to this address, or has lost it",
+        doubtful=parcel.maybe_sent,
+    )

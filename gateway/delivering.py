@@ -15,6 +15,7 @@ from gateway.connector import Connector
 from gateway.courier import Fallback, Target
 from gateway.deadlines import urged_by
 from gateway.errors import DeliveryError
+from gateway.ladder import Ladder
 from gateway.links import Links, Ticket
 from gateway.model import (
     Attachment,
@@ -154,7 +155,7 @@ def to_service(  # noqa: PLR0913 (wired once, in the composition root)
 
 
 def to_channel(
-    channel_id: ChannelId, channel: Channel[Any], packing: Packing
+    channel_id: ChannelId, channel: Channel[Any], packing: Packing, ladder: Ladder
 ) -> Target:
     """Return the target of the citizens of a channel."""
 
@@ -178,6 +179,7 @@ def to_channel(
             case_number=parcel.case.number if parcel.case else "",
             maybe_sent=parcel.maybe_sent,
             last_code=parcel.code,
+            may_template=ladder.may_template(parcel.purpose, parcel.rung),
         )
 
     async def send(parcel: Parcel) -> Receipt:

@@ -16,6 +16,7 @@ GatewayError
 ├── AttachmentError        an attachment can't be had; says whether a retry helps
 ├── DeliveryError          a send failed; carries code, retryable, unknown
 ├── CaseError              what staff ask can't be done to this case
+├── ContactError           what staff ask can't be done to this contact
 └── NotFound               an id that names nothing
 """
 
@@ -138,6 +139,10 @@ class StaleClaim(StoreError):
 
 class CaseError(GatewayError):
     """What staff ask can't be done to this case; the text says why, and what can."""
+
+
+class ContactError(GatewayError):
+    """What staff ask can't be done to this contact; the text says why."""
 
 
 class NotFound(GatewayError):

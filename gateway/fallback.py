@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, select, update
 
@@ -40,13 +40,12 @@ class PassOn:
     actor: str = "gateway"
 
 
+LATER: Final = frozenset({"external_id", "awaits", "begun_at", "rung", "instead_of"})
+"""What a delivery has not when it is made."""
+
 _INSERT = Insertion(
     schema.delivery,
-    [
-        c.name
-        for c in schema.delivery.c
-        if c.name not in {"external_id", "awaits", "begun_at"}
-    ],
+    [c.name for c in schema.delivery.c if c.name not in LATER],
     only_new=True,
 )
 

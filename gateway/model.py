@@ -432,7 +432,8 @@ class Outgoing:
     ``quote`` is the foreign id of the citizen's message that this answers. ``purpose``
     is ``answer``, ``notice`` (we have it, under this number), ``rejection``,
     ``location``, ``campaign`` or ``enclosure:<n>``; ``last_inbound_at`` when the
-    citizen last wrote in this conversation: some channels take no answer later on.
+    citizen last wrote in this conversation: some channels take no answer later on, or
+    only as a template, and that if ``may_template``.
     """
 
     delivery_id: DeliveryId
@@ -450,6 +451,7 @@ class Outgoing:
     case_number: str = ""
     maybe_sent: bool = False
     last_code: str = ""
+    may_template: bool = True
 
 
 class Urgency(StrEnum):
@@ -488,7 +490,8 @@ class Handover:
 class DeliveryState(StrEnum):
     """Where a delivery stands; SENDING and UNKNOWN mean: the other side may have it.
 
-    PASSED_ON: the service's next connector has a delivery of its own in its place.
+    PASSED_ON: the service's next connector, or another address of the citizen, has a
+    delivery of its own in its place.
     """
 
     PENDING = "pending"
@@ -535,7 +538,7 @@ class Receipt:
     failure is worth another attempt. ``reference`` is one more id by which answers may
     refer to the delivery. ``recipient`` is whom it is about, where a delivery has
     several: it is delivered once all have it, and failed once one can't have it.
-    ``expects`` is what must follow.
+    ``expects`` is what must follow. ``by_template``: it could only be said so.
     """
 
     status: ReceiptStatus
@@ -548,6 +551,7 @@ class Receipt:
     reference: str = ""
     recipient: str = ""
     expects: Expectation | None = None
+    by_template: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,12 +22,14 @@ from gateway import (
     deadlines,
     identity,
     jobs,
+    ladder,
     messages,
+    parts,
     rates,
     receipts,
     states,
 )
-from gateway.fallback import PassOn, pass_on
+from gateway.fallback import LATER, PassOn, pass_on
 from gateway.jobs import Burial, Claim, ClaimRequest, NewJob, Retry
 from gateway.model import (
     Address,
@@ -69,9 +71,7 @@ CASE_MOVED: Final = "case_moved"
 """Code of a delivery to a service that has lost the case: the other got it anew."""
 NOT_DUE: Final = "not_due"
 """Code of a reminder of a case that has been answered, closed or moved meanwhile."""
-_ENCLOSURE: Final = "enclosure:"
 CAMPAIGN: Final = "campaign"
-LOCATION: Final = "location"
 FORWARDED: Final = "forwarded:"
 """Begins the purpose of a hand-over to the service that a case was given to."""
 FURTHER: Final = ":further"
@@ -86,11 +86,6 @@ def is_addition(purpose: str) -> bool:
     """Tell whether a service reads more of a case that it knows."""
     further = purpose.startswith(FORWARDED) and purpose.endswith(FURTHER)
     return further or purpose == ADDITION
-
-
-def enclosure(position: int) -> str:
-    """Name the purpose of a delivery that brings one file of its source alone."""
-    return f"{_ENCLOSURE}{position}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +117,7 @@ class Parcel:
     ``code`` is what its last attempt ended with. ``not_before``: its turn comes then.
     ``begun_at``: when it was claimed first, and so could go out.
     ``deadline`` is that of the case.
+    ``rung`` as of `gateway.ladder`; ``lapsed``: nobody may be told there any more.
     """
 
     claim: Claim
@@ -144,6 +140,8 @@ class Parcel:
     internal: bool = False
     not_before: datetime | None = None
     deadline: datetime | None = None
+    rung: str | None = None
+    lapsed: bool = False
 
     @property
     def maybe_sent(self) -> bool:
@@ -159,11 +157,7 @@ class Parcel:
 _MAYBE_SENT = {DeliveryState.SENDING, DeliveryState.UNKNOWN}
 _INSERT = Insertion(
     schema.delivery,
-    [
-        c.name
-        for c in schema.delivery.c
-        if c.name not in {"external_id", "awaits", "begun_at"}
-    ],
+    [c.name for c in schema.delivery.c if c.name not in LATER],
     only_new=True,
 )
 
@@ -265,16 +259,24 @@ def claim_parcels(
     claims = jobs.claim(connection, requests)
     every = [claim for each in claims for claim in each]
     parcels = _load(connection, every)
+    _look_after(connection, parcels)
     if limits is not None:
         _take_turns(connection, parcels, limits)
     rows = [
         {"claimed": parcel.id, "to": parcel.recipient, "begun": parcel.begun_at}
         for parcel in parcels.values()
-        if open_(parcel) and not strayed(parcel)
+        if open_(parcel) and not strayed(parcel) and not parcel.lapsed
     ]
     if rows:
         _SENDING.execute(connection, rows)
     return [[parcels[claim.subject] for claim in each] for each in claims]
+
+
+def _look_after(connection: Connection, parcels: dict[str, Parcel]) -> None:
+    """Mark what must not go to another address any more."""
+    others = [i for i, parcel in parcels.items() if parcel.rung == ladder.OTHER_ADDRESS]
+    for each in ladder.lapsed(connection, others) if others else ():
+        parcels[each] = replace(parcels[each], lapsed=True)
 
 
 def _take_turns(
@@ -353,9 +355,9 @@ def _parcel(
     row: Row[Any], claim: Claim, files: Mapping[str, list[Attachment]], at: datetime
 ) -> Parcel:
     attachments, first = tuple(files.get(row.source_id, ())), 0
-    if row.purpose.startswith(_ENCLOSURE):
-        first = int(row.purpose.removeprefix(_ENCLOSURE))
-        attachments = attachments[first : first + 1]
+    alone = parts.enclosed(row.purpose)
+    if alone is not None:
+        first, attachments = alone, attachments[alone : alone + 1]
     return Parcel(
         claim=claim,
         id=DeliveryId(row.id),
@@ -376,6 +378,7 @@ def _parcel(
         code=row.code,
         deadline=row.deadline_at,
         internal=row.author == Author.SERVICE.value,
+        rung=row.rung,
     )
 
 
@@ -385,7 +388,9 @@ def _recipient(row: Row[Any]) -> str:
     While it waited, the citizen may have got another number, and their old one may
     have been given to somebody else.
     """
-    if row.target.startswith(f"{CHANNEL}:") and row.reply_to is not None:
+    # Where they agreed to another address, it is that or none.
+    elsewhere = row.rung == ladder.OTHER_ADDRESS
+    if row.target.startswith(f"{CHANNEL}:") and row.reply_to and not elsewhere:
         return str(row.reply_to)
     return str(row.recipient)
 
@@ -438,11 +443,12 @@ class Again:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dead:
-    """A delivery was given up."""
+    """A delivery was given up; ``doubtful``: it may have arrived all the same."""
 
     parcel: Parcel
     code: str
     reason: str
+    doubtful: bool = False
     external_id: str = ""
 
 
@@ -462,6 +468,7 @@ _SET_SENT = Prepared(
         state=bindparam("becomes"),
         code=bindparam("because"),
         external_id=bindparam("theirs"),
+        rung=func.coalesce(schema.delivery.c.rung, bindparam("by")),
     )
 )
 
@@ -516,6 +523,7 @@ def _sent_row(each: Sent) -> dict[str, Any]:
         "becomes": STATE_OF[each.receipt.status].value,
         "because": each.receipt.code,
         "theirs": each.receipt.external_id or None,
+        "by": ladder.TEMPLATE if each.receipt.by_template else None,
     }
 
 

@@ -113,8 +113,8 @@ def summaries(
 
 
 def card(connection: Connection, contact_id: str) -> dict[str, Any]:
-    """Return all there is to see of a contact: addresses, conversations, cases."""
-    contact, address = schema.contact, schema.address
+    """Return all there is to see of a contact: addresses, consents, cases and so on."""
+    contact, address, consent = schema.contact, schema.address, schema.consent
     conversation, case = schema.conversation, schema.cases
     name = connection.execute(
         select(contact.c.name).where(contact.c.id == contact_id)
@@ -131,6 +131,9 @@ def card(connection: Connection, contact_id: str) -> dict[str, Any]:
         .join(conversation, conversation.c.id == case.c.conversation_id)
         .where(conversation.c.contact_id == contact_id)
     )
+    consents = select(
+        *(c for c in consent.c if c.name not in {"contact_id", "id"})
+    ).where(consent.c.contact_id == contact_id)
     return {
         "id": contact_id,
         "name": name,
@@ -140,6 +143,7 @@ def card(connection: Connection, contact_id: str) -> dict[str, Any]:
         "addresses": _rows(connection, addresses.order_by(address.c.uri)),
         "conversations": _rows(connection, conversations),
         "cases": _rows(connection, cases.order_by(case.c.number)),
+        "consents": _rows(connection, consents.order_by(consent.c.given_at)),
     }
 
 

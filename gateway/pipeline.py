@@ -24,6 +24,7 @@ from gateway.errors import Overloaded, PayloadError
 from gateway.fallback import Successors
 from gateway.host import PluginHost
 from gateway.jobs import Burial, Claim, ClaimRequest
+from gateway.ladder import Ladder
 from gateway.metrics import Metrics
 from gateway.model import (
     Action,
@@ -72,6 +73,7 @@ def apply_claimed(
     connection: Connection,
     pairs: Sequence[tuple[Claim, Receipt]],
     successors: Successors | None = None,
+    rungs: Ladder | None = None,
 ) -> list[None]:
     """Finish items that were receipts, and apply what they say.
 
@@ -90,7 +92,7 @@ def apply_claimed(
         jobs.finish(connection, [claim for claim, _ in known])
         items = [claim.subject for claim, _ in known]
         said = [receipt for _, receipt in known]
-        receipts.apply(connection, said, items, successors)
+        receipts.apply(connection, said, items, successors, rungs)
     return [None] * len(pairs)
 
 
@@ -181,7 +183,9 @@ class Pipeline:
         self._connectors = connectors
         # One object: units of work are batched by it.
         self._move = partial(move_claimed, mirrors=recorder.mirrors)
-        self._apply = partial(apply_claimed, successors=successors)
+        self._apply = partial(
+            apply_claimed, successors=successors, rungs=recorder.ladder
+        )
 
     async def handle(self, arrived: Arrived) -> None:
         """Process one item."""

@@ -10,15 +10,17 @@ that says *failed* may ask for another attempt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import zip_longest
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, false, func, insert, or_, select, update
 
-from gateway import audit, awaited, identity, jobs, recalling, states
+from gateway import audit, awaited, identity, jobs, ladder, recalling, states
 from gateway.fallback import PassOn, Successors, pass_on
 from gateway.jobs import NewJob
+from gateway.ladder import Ladder
 from gateway.model import DeliveryState, Event, Receipt, ReceiptStatus
 from gateway.store import schema
 from gateway.store.prepared import Insertion
@@ -47,6 +49,17 @@ MOST_FAILURES: Final = 4
 
 _FIRST_PAUSE = timedelta(seconds=30)
 _INSERT = Insertion(schema.receipt)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """How what the other side failed may go on."""
+
+    successors: Successors = field(default_factory=dict)
+    rungs: Ladder | None = None
+
+
+_NO_WAYS = _Ways()
 
 
 def store(
@@ -81,17 +94,19 @@ def apply(
     receipts: Sequence[Receipt],
     evidence: Sequence[str] = (),
     successors: Successors | None = None,
+    rungs: Ladder | None = None,
 ) -> list[None]:
     """Record what the other side says, and draw the conclusions.
 
     ``evidence`` names the stored item that each was read from. What a target with a
-    successor could not deliver goes to that one.
+    successor could not deliver goes to that one, an answer up the ladder.
     """
+    ways = _Ways(successors or {}, rungs)
     for receipt, item in zip_longest(receipts, evidence):
         delivery_id = _find(connection, receipt)
         store(connection, [(receipt, delivery_id)], item)
         if delivery_id is not None:
-            _advance(connection, delivery_id, receipt, successors or {})
+            _advance(connection, delivery_id, receipt, ways)
     return [None] * len(receipts)
 
 
@@ -129,7 +144,7 @@ def apply_early(connection: Connection, ids: Mapping[str, str]) -> None:
             external_id=row.external_id,
             code=row.code,
         )
-        _advance(connection, delivery_id, receipt, {})
+        _advance(connection, delivery_id, receipt, _NO_WAYS)
 
 
 def _find(connection: Connection, receipt: Receipt) -> str | None:
@@ -156,7 +171,7 @@ def _is_outdated(connection: Connection, receipt: Receipt) -> bool:
 
 
 def _advance(
-    connection: Connection, delivery_id: str, receipt: Receipt, successors: Successors
+    connection: Connection, delivery_id: str, receipt: Receipt, ways: _Ways
 ) -> None:
     """Move a delivery forward; what was unknown is resolved, its retry cancelled."""
     table, code = schema.delivery, receipt.code
@@ -170,7 +185,7 @@ def _advance(
     if RANK[before] == 0 and row.external_id is not None:
         # It bears an id: some have it, others not yet, or never. This is of the first.
         if receipt.status is ReceiptStatus.FAILED:
-            _failed(connection, row, code, {}, again=False)
+            _failed(connection, row, code, _NO_WAYS, again=False)
         return
     if RANK[before] < RANK[DeliveryState.FAILED]:
         awaited.expect(connection, delivery_id, receipt)
@@ -198,7 +213,7 @@ def _advance(
     if RANK[before] == 0 and after is not DeliveryState.FAILED:
         _note_taken(connection, row)
     if after is DeliveryState.FAILED:
-        _failed(connection, row, receipt.code, successors, again=receipt.retryable)
+        _failed(connection, row, receipt.code, ways, again=receipt.retryable)
 
 
 def _after_all(connection: Connection, row: Row[Any], receipt: Receipt) -> None:
@@ -259,7 +274,7 @@ def _failed(
     connection: Connection,
     row: Row[Any],
     code: str,
-    successors: Successors,
+    ways: _Ways,
     *,
     again: bool,
 ) -> None:
@@ -280,15 +295,21 @@ def _failed(
     if again and failures < MOST_FAILURES:
         _enqueue_again(connection, row, lane, failures)
         return
-    if row.target in successors:
+    if row.target in ways.successors:
         # Where it has several recipients, another may have it.
         move = PassOn(
             delivery_id=row.id,
-            to=successors[row.target],
+            to=ways.successors[row.target],
             code=code or "failed",
             doubtful=row.awaits > 1,
         )
         pass_on(connection, [move])
+        return
+    if (
+        ways.rungs is not None
+        and row.awaits == 1
+        and ladder.climb(connection, ways.rungs, row.id, code or "failed") is not None
+    ):
         return
     connection.execute(
         insert(schema.dead_letter).values(

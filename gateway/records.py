@@ -74,6 +74,7 @@ class Recorder:
         """Write as ``city`` wants it."""
         self._city = city
         self.mirrors = city.mirrors
+        self.ladder = city.ladder
 
     def record_outcomes(
         self, connection: Connection, decided: Sequence[tuple[Claim, Outcome]]

@@ -8,7 +8,16 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, update
 
-from gateway import cases, notices, ratings, standing, texts, wishes
+from gateway import (
+    agreeing,
+    cases,
+    ladder,
+    notices,
+    ratings,
+    standing,
+    texts,
+    wishes,
+)
 from gateway.city import City
 from gateway.model import Event, Menu, Option
 from gateway.outcome import Filed, Outcome, Reply
@@ -188,7 +197,26 @@ def _event(desk: _Desk, action: str, data: Mapping[str, object]) -> Event:
     return Event(action=action, subject=subject, actor="citizen", data=data)
 
 
+def _other_way(desk: _Desk) -> Reply | None:
+    """Note where else a citizen may be answered; of whoever may be forged, nothing."""
+    message, asked = desk.heard.outcome.message, desk.asked
+    if ladder.OTHER_ADDRESS not in desk.city.answer_ladder:
+        return None
+    if message.authentic is False or message.automatic:
+        return None
+    note = agreeing.agree if asked.wish is Wish.AGREE else agreeing.withdraw
+    said = note(desk.connection, desk.heard.contact_id, message, asked.name, desk.city)
+    if said is None:
+        return None
+    speaks = notices.may_answer(
+        desk.connection, message, desk.heard.conversation_id, desk.city
+    )
+    return Reply(text=said if speaks else "", purpose=notices.NOTICE)
+
+
 _ANSWERS: Final[Mapping[Wish, Callable[[_Desk], Reply | None]]] = {
     Wish.STATUS: _status,
     Wish.ANEW: _begin,
+    Wish.AGREE: _other_way,
+    Wish.WITHDRAW: _other_way,
 }

@@ -100,6 +100,18 @@ REPORT_YOUNGER = "under {days} days"
 REPORT_OLDER = "{days} days and more"
 REPORT_NOTHING = "nothing"
 POSITION = "Position: {latitude}, {longitude} {place}"
+AGREED = (
+    "Thank you. What we can't tell you where you wrote to us we send you by {way}, to"
+    " the address from which you last wrote. To stop that, write: answers by {way} no"
+)
+NO_ADDRESS = (
+    "We know no address of yours for answers by {way}: ask the office to note one."
+)
+WITHDRAWN = "We send you no more answers by {way} to what you wrote elsewhere."
+OTHER_ADDRESS = (
+    "(We could not answer where you wrote to us; you get this here because you agreed"
+    " to it. To stop that, write: answers by {way} no)"
+)
 LOST_ATTACHMENT = "attachment {name} could not be fetched"
 PENDING_ATTACHMENT = "attachment {name} has not arrived yet"
 

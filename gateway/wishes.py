@@ -2,7 +2,8 @@
 
 ``stato`` and ``stato URP-2026-000123`` ask how things stand, if nothing else is said;
 ``nuova segnalazione`` in the first line begins something new, and the report may follow
-in the same message. Whatever says more is for an office.
+in the same message; ``rispondetemi anche via e-mail`` and ``risposte via e-mail no``
+say where else answers may go. Whatever says more is for an office.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ class Wish(Enum):
 
     STATUS = "status"
     ANEW = "anew"
+    AGREE = "agree"
+    WITHDRAW = "withdraw"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A wish; ``name`` is the case as written, "" if none is named.
+    """A wish; ``name`` is the case or the way as written, "" if none is named.
 
     ``alone``: the message says nothing else.
     """
@@ -43,6 +46,24 @@ _STATUS = re.compile(
 _ANEW = re.compile(
     r"(?:nuov[ao](?:\s+(?:segnalazione|richiesta|pratica))?"
     r"|new(?:\s+(?:report|request|case))?)\s*[.:!]*",
+    re.IGNORECASE,
+)
+_WAY = r"(?P<name>\w[\w -]{0,38}?)"
+_BY = rf"(?:\s+(?:anche|pure|also))?\s+(?:per|via|su|tramite|by|on)\s+{_WAY}"
+_ANSWER_ME = (
+    r"(?:(?:mi\s+)?rispond(?:etemi|imi|a)"
+    r"|(?:please\s+)?(?:answer|(?:reply|write)\s+to)\s+me)"
+)
+_AGREE = re.compile(
+    rf"(?:{_ANSWER_ME}{_BY}(?:\s+(?:too|as\s+well))?"
+    rf"|(?:risposte|answers){_BY.replace('name', 'other')}\s*[:,]?\s+(?:s[iì]|yes))"
+    r"\s*[.!]*",
+    re.IGNORECASE,
+)
+_WITHDRAW = re.compile(
+    rf"(?:(?:non|don['\u2019]?t|do\s+not)\s+{_ANSWER_ME}(?:\s+più|\s+any\s*more)?"
+    rf"{_BY}(?:\s+any\s*more)?"
+    rf"|(?:risposte|answers){_BY.replace('name', 'other')}\s*[:,]?\s+no)\s*[.!]*",
     re.IGNORECASE,
 )
 _LONGEST = 200
@@ -65,6 +86,17 @@ def read(message: Message) -> Asked | None:
         found = _STATUS.fullmatch(_said(text)) if asks else None
         if found is not None:
             return Asked(wish=Wish.STATUS, name=found["name"] or "")
+        said = None if brings else _way(_said(text))
+        if said is not None:
+            return said
+    return None
+
+
+def _way(said: str) -> Asked | None:
+    """Return what is said of where answers may go."""
+    for wish, pattern in ((Wish.WITHDRAW, _WITHDRAW), (Wish.AGREE, _AGREE)):
+        if found := pattern.fullmatch(said):
+            return Asked(wish=wish, name=(found["name"] or found["other"]).strip())
     return None
 
 

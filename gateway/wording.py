@@ -34,6 +34,7 @@ NAMES: Final[Mapping[str, str]] = {
         *("RATE", "RATE_BY_NUMBER", "RATING_LABEL", "RATING_BEST", "RATING_WORST"),
         *("RATED", "RATED_REMARK", "OPENS_TODAY", "OPENS_TOMORROW", "OPENS_ON"),
         *("NOT_CARRIED", "NOT_CARRIED_LINK"),
+        *("AGREED", "NO_ADDRESS", "WITHDRAWN", "OTHER_ADDRESS"),
         *("LINK_OVER", "LINK_UNKNOWN", "LINK_LATER"),
     )
 }

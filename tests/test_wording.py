@@ -61,7 +61,7 @@ def test_values_are_text_and_no_template(tmp_path: Path):
         ("closed", "{{ number | nofilter }}", "closed.txt:1: No filter named"),
         ("closed", "{{ number.__class__.__mro__ }}", "closed.txt: SecurityError"),
         ("status", "{{ opened.giorno }}", "status.txt: UndefinedError"),
-        ("chiuso", "x", "chiuso.txt replaces nothing; known: anew, "),
+        ("chiuso", "x", "chiuso.txt replaces nothing; known: agreed, "),
     ],
 )
 def test_what_would_fail_is_told_at_once(tmp_path: Path, name, text, problem):

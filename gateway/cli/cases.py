@@ -10,6 +10,7 @@ import orjson
 import typer
 from sqlalchemy import Connection, select, true
 
+from gateway import ladder, parts
 from gateway.calendars import deadlines_of
 from gateway.cli.opened import one, read, read_by, rows
 from gateway.cli.output import (
@@ -21,7 +22,7 @@ from gateway.cli.output import (
     show_one,
 )
 from gateway.cli.why import why
-from gateway.model import CaseStatus
+from gateway.model import CaseStatus, DeliveryState
 from gateway.setup import Setup
 from gateway.store import schema
 from gateway.store.units import now
@@ -156,13 +157,21 @@ def _assignments(connection: Connection, case_id: str) -> list[dict[str, Any]]:
 
 def _deliveries(connection: Connection, case_id: str) -> list[dict[str, Any]]:
     table = schema.delivery
-    columns = ("created_at", "target", "purpose", "state", "code", "id")
+    columns = ("created_at", "target", "purpose", "state", "code", "rung", "id")
     statement = (
         select(*(table.c[name] for name in columns))
         .where(table.c.case_id == case_id)
         .order_by(table.c.id)
     )
-    return rows(connection, statement)
+    return [_with_rung(row) for row in rows(connection, statement)]
+
+
+def _with_rung(row: dict[str, Any]) -> dict[str, Any]:
+    """Say of an answer that nobody took that it came to the last rung, staff."""
+    ended = row["state"] in {DeliveryState.DEAD.value, DeliveryState.FAILED.value}
+    if ended and parts.is_answer(row["purpose"]):
+        return {**row, "rung": ladder.STAFF}
+    return row
 
 
 def _receipts(connection: Connection, case_id: str) -> list[dict[str, Any]]:

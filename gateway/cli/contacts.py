@@ -22,8 +22,11 @@ from gateway.cli.output import (
 from gateway.setup import Setup
 
 app = typer.Typer(
-    no_args_is_help=True, help="Contacts: list, show, block, unblock, forget."
+    no_args_is_help=True,
+    help="Contacts: list, show, block, unblock, forget, agree, withdraw.",
 )
+
+_LISTS = ("addresses", "conversations", "cases", "consents")
 
 Who = Annotated[
     str | None,
@@ -62,13 +65,13 @@ def show_(
     case: CaseOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a contact whole: addresses, conversations, cases, block."""
-    _one_of(who, case)
-    row = read(config, lambda c: people.card(c, _find(c, who, case)))
+    """Show a contact whole: addresses, conversations, cases, consents, block."""
+    one_of(who, case)
+    row = read(config, lambda c: people.card(c, find(c, who, case)))
     if as_json:
         show_one(row, as_json=True)
         return
-    lists = {key: row.pop(key) for key in ("addresses", "conversations", "cases")}
+    lists = {key: row.pop(key) for key in _LISTS}
     show_one(row, as_json=False)
     for name, part in lists.items():
         typer.echo()
@@ -86,10 +89,10 @@ def block(
     case: CaseOption = None,
 ) -> None:
     """Refuse what a contact says from now on, at each address, on every channel."""
-    _one_of(who, case)
+    one_of(who, case)
 
     def work(connection: Connection, setup: Setup) -> tuple[str, bool]:
-        found = _find(connection, who, case)
+        found = find(connection, who, case)
         mirrors = city_of(setup.settings, setup.host).mirrors
         return found, blocks.block(connection, found, reason, ACTOR, mirrors=mirrors)
 
@@ -105,10 +108,10 @@ def unblock(
     case: CaseOption = None,
 ) -> None:
     """Take a contact's messages again; what was refused meanwhile stays so."""
-    _one_of(who, case)
+    one_of(who, case)
 
     def work(connection: Connection, setup: Setup) -> tuple[str, bool]:
-        found = _find(connection, who, case)
+        found = find(connection, who, case)
         mirrors = city_of(setup.settings, setup.host).mirrors
         return found, blocks.unblock(connection, found, ACTOR, mirrors=mirrors)
 
@@ -131,23 +134,30 @@ def forget(
     Places of their reports, words kept for the city's app. Not yet: what the gateway
     itself keeps (messages, originals, files, the contact).
     """
-    _one_of(who, case)
+    one_of(who, case)
 
     def work(connection: Connection) -> tuple[str, int]:
-        found = _find(connection, who, case)
+        found = find(connection, who, case)
         return found, forgetting.forget(connection, found, reason, ACTOR)
 
     found, count = write(config, lambda _: work)
     typer.echo(f"{found}: {count} values of plugins are erased")
 
 
-def _one_of(who: str | None, case: str | None) -> None:
+def one_of(who: str | None, case: str | None) -> None:
+    """Insist on one of the two ways to name a contact."""
     if (who is None) == (case is None):
         text = "name the contact by WHO or by --case"
         raise typer.BadParameter(text)
 
 
-def _find(connection: Connection, who: str | None, case: str | None) -> str:
+def find(connection: Connection, who: str | None, case: str | None) -> str:
+    """Return the contact that is named.
+
+    Raises:
+        NotFound: there is none.
+
+    """
     if who is not None:
         return people.by_name(connection, who)
     return people.by_case(connection, str(case))

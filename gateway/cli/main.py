@@ -15,6 +15,7 @@ from gateway.cli import (
     case_changes,
     cases,
     configuration,
+    consents,
     contacts,
     daemon,
     dead_letters,
@@ -53,6 +54,8 @@ app.add_typer(messages.app, name="messages")
 for change in case_changes.COMMANDS:
     cases.app.command()(change)
 app.add_typer(cases.app, name="cases")
+for consenting in consents.COMMANDS:
+    contacts.app.command()(consenting)
 app.add_typer(contacts.app, name="contacts")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(deliveries.app, name="deliveries")

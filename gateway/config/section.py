@@ -78,6 +78,13 @@ def _case_pattern(pattern: str) -> str:
     return pattern
 
 
+def _ends_with_staff(rungs: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse a ladder whose end nobody would see, or that goes round."""
+    if not rungs or rungs[-1] != "staff" or len(set(rungs)) != len(rungs):
+        raise ValueError("each rung once, and staff last")
+    return rungs
+
+
 def _distinct(entries: list[str]) -> list[str]:
     """Refuse two plugins of one name."""
     names = [plugin_name(entry) for entry in entries]
@@ -152,6 +159,14 @@ class GatewaySection(Section):
 
     ask_satisfaction: bool = False
     """Whether citizens are asked, once, how content they are when a case is closed."""
+
+    answer_ladder: Annotated[
+        tuple[Literal["template", "other_address", "staff"], ...],
+        AfterValidator(_ends_with_staff),
+    ] = ("template", "other_address", "staff")
+    """What becomes of an answer that its channel can't take, in this order: a template,
+    another address to which the citizen agreed, staff.
+    """
 
     @model_validator(mode="after")
     def _check_templates(self) -> Self:

@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Dialect
 
-REVISION = "0008"
+REVISION = "0009"
 """The Alembic revision this code needs; a test holds it against the migrations."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -201,6 +201,32 @@ blocked = Table(
     Column("reason", Text, nullable=False),
 )
 
+# Where a contact agreed to be answered besides, with who noted it, how and until when:
+# what has ended stays, as proof of what was agreed before.
+consent = Table(
+    "consent",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("contact_id", Text, ForeignKey("contact.id"), nullable=False, index=True),
+    Column("uri", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("given_at", Moment, nullable=False),
+    Column("given_by", Text, nullable=False),
+    # The words by which a citizen gave it, or how staff say that they did.
+    Column("message_id", Text),
+    Column("note", Text, nullable=False),
+    Column("ended_at", Moment),
+    Column("ended_by", Text),
+)
+Index(
+    "uq_consent_uri_channel",
+    consent.c.uri,
+    consent.c.channel,
+    unique=True,
+    sqlite_where=consent.c.ended_at.is_(None),
+    postgresql_where=consent.c.ended_at.is_(None),
+)
+
 conversation = Table(
     "conversation",
     metadata,
@@ -345,7 +371,17 @@ delivery = Table(
     Column("created_at", Moment, nullable=False),
     # When it could first go out: it may have waited for files, or for a choice.
     Column("begun_at", Moment),
+    # How an answer went that could not go as it was (see `gateway.ladder`), and which
+    # delivery this one stands in for.
+    Column("rung", Text),
+    Column("instead_of", Text),
     UniqueConstraint("message_id", "target", "purpose"),
+)
+Index(
+    "ix_delivery_instead_of",
+    delivery.c.instead_of,
+    sqlite_where=delivery.c.instead_of.is_not(None),
+    postgresql_where=delivery.c.instead_of.is_not(None),
 )
 Index("ix_delivery_external_id", delivery.c.external_id)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,8 @@ type = "phone"
 type = "album"
 [channels.letter]
 type = "letter"
+[channels.chat]
+type = "chat"
 [services.urp]
 name = "URP"
 {urp}
@@ -93,6 +95,7 @@ class Outside:
     faults: list[Exception] = field(default_factory=list)
     office_faults: list[Exception] = field(default_factory=list)
     spare_faults: list[Exception] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
     known: list[Receipt | Exception | None] = field(default_factory=list)
     files: dict[str, list[bytes | Exception]] = field(default_factory=dict)
     grace: float = 0.0
@@ -178,6 +181,8 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
             return Line(name="slow", width=2) if to.value.startswith("slow") else None
 
         async def send(self, outgoing: Outgoing) -> Receipt:
+            if outgoing.to.value in outside.refused:
+                raise DeliveryError("refused", "no", retryable=False)
             if outside.faults:
                 raise outside.faults.pop(0)
             if outside.slow is not None and outgoing.to.value.startswith("slow"):
@@ -212,6 +217,16 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
     class Album(Phone):
         def carries(self, enclosure: Enclosure) -> bool:
             return enclosure.name != "too large"
+
+    class Chat(Phone):
+        """Takes nothing but templates from those who wrote long ago."""
+
+        async def send(self, outgoing: Outgoing) -> Receipt:
+            if "late" not in outgoing.to.value or outgoing.purpose == "notice":
+                return await super().send(outgoing)
+            if not outgoing.may_template:
+                raise DeliveryError("window_closed", "no", retryable=False)
+            return replace(await super().send(outgoing), by_template=True)
 
     class Office(Connector[Section]):
         semantics = Semantics.KEYED
@@ -273,6 +288,7 @@ def city_plugin(outside: Outside) -> Plugin[NoConfig]:
                     Manners(split=in_hundreds, mirrors_blocks=True),
                 ),
                 ChannelType("letter", Section, Phone, Manners(daily_notice=True)),
+                ChannelType("chat", Section, Chat, Manners(window=timedelta(days=1))),
                 ChannelType(
                     "album",
                     Section,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -94,7 +95,7 @@ class CloudApi:
         if outgoing.last_code == _WINDOW_CLOSED or is_closed(
             outgoing, self._clock.now()
         ):
-            return await self._post(outgoing, self._template(outgoing))
+            return await self._post_template(outgoing)
         await self._mark_read(outgoing)
         body = await self._body(outgoing)
         try:
@@ -103,7 +104,7 @@ class CloudApi:
             if error.code != _WINDOW_CLOSED:
                 raise
         # Meta counts from its own clock.
-        return await self._post(outgoing, self._template(outgoing))
+        return await self._post_template(outgoing)
 
     async def _mark_read(self, outgoing: Outgoing) -> None:
         """Show the citizen that what we answer was read, and that we are writing.
@@ -128,8 +129,9 @@ class CloudApi:
         (enclosure,) = outgoing.enclosures
         return render_media(outgoing, await self._upload(enclosure, outgoing.attempt))
 
-    def _template(self, outgoing: Outgoing) -> dict[str, Any]:
-        return render_template(outgoing, self._config.templates)
+    async def _post_template(self, outgoing: Outgoing) -> Receipt:
+        body = render_template(outgoing, self._config.templates)
+        return replace(await self._post(outgoing, body), by_template=True)
 
     async def _post(self, outgoing: Outgoing, body: dict[str, Any]) -> Receipt:
         url = f"{self._number}/messages"

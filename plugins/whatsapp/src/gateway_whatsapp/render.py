@@ -151,6 +151,9 @@ def render_template(outgoing: Outgoing, templates: Templates) -> dict[str, Any]:
         DeliveryError: there is none, or the text does not fit into it: for staff.
 
     """
+    if not outgoing.may_template:
+        text = "more than 24 hours since the citizen wrote, no template yet"
+        raise DeliveryError("window_closed", text, retryable=False)
     template = getattr(templates, outgoing.purpose, None)
     if template is None:
         known = outgoing.purpose in Templates.model_fields
