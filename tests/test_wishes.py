@@ -65,6 +65,36 @@ def test_words(text, expected):
     assert expected == wishes.read(message(text))
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Rispondetemi anche per e-mail", (Wish.AGREE, "e-mail")),
+        ("mi risponda via posta elettronica.", (Wish.AGREE, "posta elettronica")),
+        ("risposte via e-mail sì", (Wish.AGREE, "e-mail")),
+        ("Risposte anche via PEC: si", (Wish.AGREE, "PEC")),
+        ("please reply to me by e-mail too", (Wish.AGREE, "e-mail")),
+        ("answers by WhatsApp, yes!", (Wish.AGREE, "WhatsApp")),
+        ("rispondetemi via mail\n\n-- \nAnna", (Wish.AGREE, "mail")),
+        ("risposte via e-mail no", (Wish.WITHDRAW, "e-mail")),
+        ("Non rispondetemi più per e-mail", (Wish.WITHDRAW, "e-mail")),
+        ("don't answer me by e-mail any more", (Wish.WITHDRAW, "e-mail")),
+        ("don\u2019t answer me by e-mail", (Wish.WITHDRAW, "e-mail")),
+        ("answers by e-mail no", (Wish.WITHDRAW, "e-mail")),
+        ("rispondetemi presto", None),
+        ("rispondete via e-mail?", None),
+        ("rispondetemi via e-mail: il telefono di casa non va", None),
+        ("rispondetemi a anna@example.it", None),
+        ("risposte via e-mail", None),
+    ],
+)
+def test_where_answers_may_go(text, expected):
+    """The way as written, and whether it is wanted; whatever says more is a report."""
+    asked = wishes.read(message(text))
+
+    assert expected == (asked and (asked.wish, asked.name))
+    assert wishes.read(message(text, attachments=(FILE,))) is None
+
+
 def test_subject_asks_too():
     """A mail's subject heads its text; a reply's own words stand below it."""
     headed = message("stato URP-2026-000123", subject="stato URP-2026-000123")

@@ -81,7 +81,9 @@ def _case_pattern(pattern: str) -> str:
 def _ends_with_staff(rungs: tuple[str, ...]) -> tuple[str, ...]:
     """Refuse a ladder whose end nobody would see, or that goes round."""
     if not rungs or rungs[-1] != "staff" or len(set(rungs)) != len(rungs):
-        raise ValueError("each rung once, and staff last")
+        raise ValueError(
+            "template, other_address and staff, each once at most, staff last"
+        )
     return rungs
 
 

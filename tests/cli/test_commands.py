@@ -306,6 +306,42 @@ async def test_reason_says_something(town: Town):
         await town.command(*words, "--reason", " ", code=2)
 
 
+async def test_contact_agrees_and_withdraws(town: Town):
+    """By staff's word: with how they know; what can't be is refused, and why."""
+    await town.say("anna", text="una buca")
+    await town.until(lambda: 2 == len(town.arrived))
+    case = await town.first("cases", "list")
+    who = ("--case", case["number"])
+    where = ("--address", "probe:anna-casa", "--channel", "probe")
+    how = ("--how", "modulo firmato")
+    await town.command("contacts", "agree", *who, *where, *how)
+    assert "already" in await town.command("contacts", "agree", *who, *where, *how)
+
+    shown = await town.listed("contacts", "show", "probe:anna-casa")
+    (consent,) = shown["consents"]
+    assert ("probe:anna-casa", "staff:cli", "modulo firmato", None) == (
+        consent["uri"],
+        consent["given_by"],
+        consent["note"],
+        consent["ended_at"],
+    )
+
+    other = ("--address", "mailto:Anna@example.it", "--channel", "probe", *how)
+    await town.command("contacts", "agree", *who, *other, code=1)
+    nowhere = ("--address", "probe:x", "--channel", "fax", *how)
+    await town.command("contacts", "agree", *who, *nowhere, code=1)
+    nothing = ("--address", "anna", "--channel", "probe", *how)
+    await town.command("contacts", "agree", *who, *nothing, code=2)
+    await town.say("bea", text="un lampione")
+    await town.until(lambda: 4 == len(town.arrived))
+    taken = ("--address", "probe:bea", "--channel", "probe", *how)
+    await town.command("contacts", "agree", *who, *taken, code=1)
+
+    assert "withdrawn 1" in await town.command("contacts", "withdraw", *who)
+    (ended,) = (await town.listed("contacts", "show", "probe:anna"))["consents"]
+    assert "staff:cli" == ended["ended_by"]
+
+
 async def test_contact_is_blocked_and_heard_again(town: Town):
     """Found by case, address, message or id; what they said stays refused."""
     await town.say("anna", text="una buca")

@@ -54,6 +54,8 @@ ONLY_CHECK_SEES = {
     "hours-into-another",
     "hours-elsewhere",
     "hours-subdivision-unknown",
+    "ladder-without-staff",
+    "ladder-goes-round",
 }
 
 

@@ -166,6 +166,45 @@ class Life(RuleBasedStateMachine):
         if done > 2:
             self.town.note_sent(chosen)
 
+    @rule(who=people, channel=channels, other=channels, agrees=st.integers(0, 3))
+    def agree(self, who, channel, other, agrees):
+        """Say where else answers may go; mostly that they may."""
+        said = f"risposte via {other} {'sì' if agrees else 'no'}"
+        self.town.arrive(Said(who, channel, said))
+        self.work()
+
+    @rule(who=people, node=st.integers(0, 1))
+    def agree_on_all(self, who, node):
+        """Write on each channel, and let answers go on each."""
+        for channel in CHANNELS:
+            self.town.arrive(Said(who, channel, self.token(who)))
+            self.town.arrive(Said(who, channel, f"risposte via {channel} sì"))
+            self.work(node)
+
+    @rule(node=st.integers(0, 1), late=st.booleans())
+    def refuse(self, node, late):
+        """Let channels take no answers; what goes elsewhere may wait there."""
+        chosen = self.town.nodes[node]
+        self.town.carry(chosen)
+        self.town.refuse(chosen)
+        if not late:
+            self.work(node)
+
+    @precondition(lambda self: self.town.handed)
+    @rule(place=which, withdraws=st.booleans())
+    def answer_elsewhere(self, place, withdraws):
+        """Let an answer go elsewhere; its citizen may say no before it leaves."""
+        handed = self.town.handed[place % len(self.town.handed)]
+        self.answer(place, number=False, order="", at_once=False)
+        self.town.take(self.town.nodes[0])
+        self.town.record(self.town.nodes[0])
+        self.refuse(0, late=True)
+        if withdraws:
+            for channel in CHANNELS:
+                no = f"risposte via {channel} no"
+                self.town.arrive(Said(handed.author, channel, no))
+        self.work()
+
     @rule(node=st.integers(0, 1), crash=st.booleans())
     def fail(self, node, crash):
         """Let a node crash, or sleep and wake up as if nothing had been."""

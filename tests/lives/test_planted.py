@@ -12,7 +12,18 @@ from sqlalchemy.pool import StaticPool
 from test_lives import live
 from town import Broken
 
-from gateway import answers, cases, handing, jobs, named, records, standing, states
+from gateway import (
+    answers,
+    cases,
+    consents,
+    handing,
+    jobs,
+    ladder,
+    named,
+    records,
+    standing,
+    states,
+)
 from gateway import telling as voice
 from gateway.store import schema
 from gateway.store.engine import tune_writer
@@ -64,6 +75,16 @@ def every_other(connection, counter, step):
     return ADVANCE(connection, counter, step + 1)
 
 
+def whoevers(connection, contact_id):
+    """Answer wherever anybody agreed to be answered."""
+    return list(connection.execute(select(schema.consent)))
+
+
+def never(connection, delivery_ids):
+    """Let an answer leave for where its citizen no longer wants it."""
+    return set()
+
+
 def nothing(connection, turned, **more):
     """Hand nothing to the service that has the case now."""
     return set()
@@ -79,6 +100,8 @@ PLANTED = [
     (states, "_may", always),
     (cases, "_advance", every_other),
     (handing, "turn", nothing),
+    (consents, "of_contact", whoevers),
+    (ladder, "lapsed", never),
 ]
 
 

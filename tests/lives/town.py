@@ -12,11 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
-from gateway import audit, inbox, jobs, outbox
+from gateway import audit, giving_up, inbox, jobs, ladder, outbox
 from gateway.answers import Answer
 from gateway.cases import Joining, Numbering
 from gateway.city import City
@@ -38,7 +39,7 @@ from gateway.model import (
     ReceiptStatus,
     ServiceId,
 )
-from gateway.outbox import Parcel, Sent
+from gateway.outbox import Dead, Parcel, Sent
 from gateway.outcome import Outcome
 from gateway.records import Recorder
 from gateway.store import schema
@@ -50,6 +51,7 @@ SERVICES = ("urp", "strade")
 QUEUES = [queue_of(f"channel:{c}") for c in CHANNELS]
 QUEUES += [queue_of(f"service:{s}") for s in SERVICES]
 NUMBER = re.compile(r"URP-\d{4}-\d{6}")
+WORDS = re.compile(r"risposte via (\w+) (sì|no)")
 TOKEN = re.compile(r"\[([a-z]+)\d+\]")
 LEASE = timedelta(minutes=5)
 
@@ -127,6 +129,8 @@ class Town:
         self.owners: dict[str, str] = {}
         self.numbers: dict[str, str] = {}
         self.stale = 0
+        self.agreed: set[tuple[str, str]] = set()
+        self.elsewhere = 0
         self.told: defaultdict[str, int] = defaultdict(int)
         with engine.begin() as connection:
             if engine.dialect.name == "postgresql":
@@ -219,12 +223,22 @@ class Town:
             return
         try:
             self.run(lambda c: work(c, items))
+            self._note_words(items)
         except StaleClaim:
             if len(items) == 1:
                 self.stale += 1
                 return
             for each in items:
                 self._record(work, [each])
+
+    def _note_words(self, items: list[Any]) -> None:
+        """Keep in mind who agreed to be answered where, as it was recorded."""
+        for each in items:
+            message = each[1].message if isinstance(each, tuple) else None
+            found = WORDS.fullmatch(message.text) if message is not None else None
+            if found is not None:
+                way = (message.sender.value, f"channel:{found[1]}")
+                (self.agreed.add if found[2] == "sì" else self.agreed.discard)(way)
 
     def carry(self, node: Node) -> None:
         """Claim what is to be delivered."""
@@ -233,7 +247,14 @@ class Town:
             for queue in QUEUES
         ]
         found = self.run(lambda c: outbox.claim_parcels(c, requests))
-        node.parcels += [(p, False) for each in found for p in each]
+        claimed = [parcel for each in found for parcel in each]
+        self._give_up([parcel for parcel in claimed if parcel.lapsed])
+        going = [parcel for parcel in claimed if not parcel.lapsed]
+        for each in going:
+            elsewhere = each.rung == ladder.OTHER_ADDRESS
+            if elsewhere and (each.to.value, each.target) not in self.agreed:
+                raise Broken(f"{each.to.value} has not agreed to {each.target}")
+        node.parcels += [(parcel, False) for parcel in going]
 
     def hand_over(self, node: Node) -> None:
         """Let the other side have what a node carries; a repetition may come again."""
@@ -247,6 +268,19 @@ class Town:
         sent = [_sent(p, self.clock.now()) for p, had in node.parcels if had]
         node.parcels = [(p, had) for p, had in node.parcels if not had]
         self._record(outbox.record_sent, sent)
+
+    def refuse(self, node: Node) -> None:
+        """Let the channels take none of the answers that a node carries."""
+        refused = [p for p, had in node.parcels if not had and _to_citizen(p)]
+        node.parcels = [(p, had) for p, had in node.parcels if p not in refused]
+        self._give_up(refused)
+
+    def _give_up(self, parcels: list[Parcel]) -> None:
+        dead = [
+            Dead(parcel=p, code="refused", reason="", doubtful=p.maybe_sent)
+            for p in parcels
+        ]
+        self._record(partial(giving_up.give_up, rungs=CITY.ladder), dead)
 
     def _effect(self, parcel: Parcel) -> None:
         if parcel.target.startswith("channel:"):
@@ -264,6 +298,7 @@ class Town:
     def _read_by_citizen(self, parcel: Parcel) -> None:
         """Look whether somebody reads what is another's."""
         reader, said = parcel.to.value, parcel.message.text
+        self.elsewhere += parcel.rung == ladder.OTHER_ADDRESS
         self.told[reader] += 1
         self.sent_ids.append(_their_id(parcel))
         for owner in TOKEN.findall(said):
@@ -325,6 +360,10 @@ def _outcome(message: Message, said: Said) -> Outcome:
         ),
         contact=Contact(id=ContactId(said.who), name=said.who),
     )
+
+
+def _to_citizen(parcel: Parcel) -> bool:
+    return parcel.target.startswith("channel:")
 
 
 def _their_id(parcel: Parcel) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from small_city import Outside, small_city
 from sqlalchemy import Connection, Engine, event, text
+from test_standing import OnePerson
 
 from gateway import blocks, deadlines, people
 from gateway.channel import Rate
@@ -113,6 +114,31 @@ async def test_every_row_is_reached_by_an_index(tmp_path, url, statements):
         assert {} == await city.gateway.store.read(looker(statements))
 
     assert len(statements) > 40
+
+
+async def test_ladder_is_climbed_by_indexes(tmp_path, url, statements):
+    """Words, a refusal, the other address, words that take it back: no scan."""
+    refused = DeliveryError("refused", "no", retryable=False)
+    async with small_city(tmp_path, OnePerson(), url=url) as city:
+        await city.say(channel="letter", sender="anna-letter", text="un lampione")
+        await city.settle()
+        await city.say(sender="anna", text="una buca")
+        await city.settle()
+        await city.say(sender="anna", text="risposte via letter sì")
+        await city.settle()
+        city.outside.faults += [refused, DeliveryError("busy", "no", retryable=True)]
+        handed = city.outside.handovers[-1].delivery_id
+        named = [f"<{handed}@office>"]
+        await city.say(sender="urp@office", text="fatto", references=named)
+        await city.settle()
+        await city.say(sender="anna", text="risposte via letter no")
+        await city.settle()
+        await city.say(sender="anna", moved_to="anna-new")
+        await city.settle()
+
+        assert {} == await city.gateway.store.read(looker(statements))
+        rungs = {row.rung for row in await city.rows(schema.delivery)}
+        assert {None, "other_address"} == rungs
 
 
 async def test_deadlines_are_reached_by_an_index(tmp_path, url, statements):

@@ -40,7 +40,7 @@ NUMBER = "1122334455667"
 
 
 @asynccontextmanager
-async def _city(
+async def city(
     folder: Path, peer: Any, connector: str, mark: str
 ) -> AsyncIterator[tuple[Gateway, CloudApiSimulator, Network, str]]:
     """Run a city between Meta, mail servers, providers of PEC and its office."""
@@ -96,9 +96,9 @@ async def test_from_the_citizen_to_the_office_and_back(
     mark = f"T{uuid4().hex[:8].upper()}"
     async with (
         offices.office(connector, tmp_path, mail_server) as office,
-        _city(tmp_path, mail_server, office.connector, mark) as city,
+        city(tmp_path, mail_server, office.connector, mark) as running,
     ):
-        gateway, meta, network, pec = city
+        gateway, meta, network, pec = running
         office.port = gateway.port or 0
         citizen: citizens.Citizen = {
             "whatsapp": lambda: citizens.OnWhatsApp(meta),
@@ -124,12 +124,12 @@ async def test_from_the_citizen_to_the_office_and_back(
         await citizen.hear(f"La segnalazione {number} è chiusa")
 
         assert [("closed", number)] == [
-            (row.status, row.number) for row in await _rows(gateway, schema.cases)
+            (row.status, row.number) for row in await rows(gateway, schema.cases)
         ]
-        assert [] == await _rows(gateway, schema.dead_letter)
+        assert [] == await rows(gateway, schema.dead_letter)
 
 
-async def _rows(gateway: Gateway, table: Any) -> list[Any]:
+async def rows(gateway: Gateway, table: Any) -> list[Any]:
     def work(connection: Connection) -> list[Any]:
         return list(connection.execute(table.select()))
 
