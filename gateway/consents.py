@@ -22,7 +22,7 @@ from gateway.store.prepared import Insertion
 from gateway.store.units import now
 
 _table = schema.consent
-_INSERT = Insertion(_table)
+_INSERT = Insertion(_table, only_new=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,9 @@ def give(connection: Connection, agreement: Agreement) -> bool:
         "ended_at": None,
         "ended_by": None,
     }
-    _INSERT.execute(connection, [row])
+    if not _INSERT.execute(connection, [row]):
+        # Another node was at the same.
+        return False
     event = Event(
         action="contact.agreed",
         subject=agreement.contact_id,

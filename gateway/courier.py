@@ -307,7 +307,6 @@ class Courier:
 
     async def _give_up(self, dead: Dead) -> None:
         """Let an answer go on up the ladder; what else is given up is for staff."""
-        hit("courier.before_give_up")
         queues = await self._crew.store.run_batched(self._up, dead)
         target = self._target.name
         if queues is None:

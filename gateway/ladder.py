@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import Connection, select, update
 
 from gateway import audit, cases, consents, identity, jobs, messages, parts, texts
@@ -223,8 +224,7 @@ def _thread(connection: Connection, message_id: str) -> Any:
 def _person(connection: Connection, thread: Any) -> str | None:
     """Return the contact whom an answer in a conversation would reach by now.
 
-    None where that is not the one who wrote in it, unless these have become one: whom
-    others were merged into has all their addresses.
+    None where that is not the one who wrote in it, unless these have become one.
     """
     table = schema.address
     owner = connection.execute(
@@ -232,8 +232,22 @@ def _person(connection: Connection, thread: Any) -> str | None:
     ).scalar_one_or_none()
     if owner is None or owner == thread.contact_id:
         return owner
-    others = select(table.c.uri).where(table.c.contact_id == thread.contact_id)
-    return None if connection.execute(others.limit(1)).first() else owner
+    return owner if thread.contact_id in _merged_into(connection, owner) else None
+
+
+def _merged_into(connection: Connection, contact_id: str) -> set[str]:
+    """Return the contacts that have become this one: only the audit trail knows."""
+    event, found, left = schema.event, set[str](), [contact_id]
+    while left:
+        moves = connection.execute(
+            select(event.c.data).where(
+                event.c.subject.in_(left), event.c.action == "contact.moved"
+            )
+        ).scalars()
+        merged = {each for data in moves for each in orjson.loads(data)["merged"]}
+        left = sorted(merged - found)
+        found |= merged
+    return found
 
 
 def _conversation(connection: Connection, consent: Any) -> str:

@@ -7,12 +7,14 @@ from typing import Any
 import orjson
 import pytest
 from small_city import UNREACHABLE, City, Outside, small_city
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 from test_staff import reference
 from test_standing import OnePerson, told
 
-from gateway import consents
+from gateway import campaigns, consents, contacts, people
 from gateway.errors import DeliveryError
+from gateway.model import Contact, ContactId, Message
+from gateway.plugin import NoConfig, Plugin, hookimpl
 from gateway.store import schema
 
 REFUSED = DeliveryError("needs_template", "no", retryable=False)
@@ -236,6 +238,60 @@ async def test_moved_citizen_keeps_what_they_agreed_to(tmp_path, url):
         assert [("anna-letter", True)] == heard(city)
 
 
+async def test_who_has_become_one_with_another_keeps_it(tmp_path, url):
+    """Two numbers were one person's all the time: both cases' answers arrive."""
+    async with small_city(tmp_path, url=url) as city:
+        await city.say(channel="letter", sender="anna", text="un lampione")
+        await city.settle()
+        await city.say(sender="anna-two", text="una buca")
+        await city.settle()
+        await city.say(channel="letter", sender="anna", moved_to="anna-two")
+        await city.settle()
+        await city.gateway.store.run(lambda c: _note(c, "phone:anna-two"))
+        city.outside.notices.clear()
+        city.outside.refused = {"anna-two"}
+        await answer(city)
+        await city.settle()
+
+        assert [("casa", True)] == heard(city)
+
+
+class NamedInTheText(Plugin[NoConfig]):
+    """Knows people by what they write, from whosever address they do."""
+
+    @hookimpl
+    async def identify_contact(self, message: Message) -> Contact | None:
+        return Contact(id=ContactId("bea")) if "Bea" in message.text else None
+
+
+async def test_who_writes_from_another_s_address_is_not_taken_for_them(tmp_path, url):
+    """Anna agreed to be answered at home; what Bea asked by Anna's telephone stays."""
+    async with small_city(tmp_path, NamedInTheText(), url=url) as city:
+        await city.say(sender="anna", text="un lampione")
+        await city.settle()
+        await city.gateway.store.run(lambda c: _note(c, "phone:anna"))
+        await city.say(sender="anna", text="una buca. Bea")
+        await city.settle()
+        city.outside.notices.clear()
+        city.outside.refused = {"anna"}
+        await answer(city)
+        await city.settle()
+
+        assert [] == heard(city)
+        (letter,) = await city.rows(schema.dead_letter)
+        assert "refused" == letter.code
+
+
+def _note(connection: Connection, uri: str) -> None:
+    """Let whoever has an address agree to be answered at home by letter, too."""
+    who = people.by_name(connection, uri)
+    contacts.add_address(connection, who, "phone:casa", "staff")
+    agreement = consents.Agreement(
+        contact_id=who, uri="phone:casa", channel="letter", by="staff", note="modulo"
+    )
+    consents.give(connection, agreement)
+
+
 async def test_refused_there_too_it_is_for_staff(tmp_path, url):
     """No rung is left."""
     async with small_city(tmp_path, OnePerson(), url=url) as city:
@@ -365,32 +421,16 @@ async def test_template_after_the_other_address(tmp_path, url, agrees):
 
 async def test_campaign_reaches_nobody_who_never_wrote_there(tmp_path):
     """Who agreed to answers did not agree to news."""
-    from gateway import campaigns, contacts  # noqa: PLC0415
-
     async with small_city(tmp_path, OnePerson()) as city:
         await city.say(sender="anna", text="una buca")
         await city.settle()
-
-        def agree(connection):
-            contacts.add_address(connection, "anna", "phone:anna-letter", "staff")
-            consents.give(
-                connection,
-                consents.Agreement(
-                    contact_id="anna",
-                    uri="phone:anna-letter",
-                    channel="letter",
-                    by="staff",
-                    note="modulo",
-                ),
-            )
-
-        await city.gateway.store.run(agree)
+        await city.gateway.store.run(lambda c: _note(c, "phone:anna"))
         city.outside.faults.append(REFUSED)
         await answer(city)
         await city.settle()
-        assert ("anna-letter", True) == heard(city)[-1]
+        assert ("casa", True) == heard(city)[-1]
 
         found = await city.gateway.store.read(
-            lambda c: campaigns.find_readers(c, "letter", ["phone:anna-letter"])
+            lambda c: campaigns.find_readers(c, "letter", ["phone:casa"])
         )
-        assert ((), ("phone:anna-letter",)) == (found.conversations, found.skipped)
+        assert ((), ("phone:casa",)) == (found.conversations, found.skipped)
