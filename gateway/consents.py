@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, select, update
+from sqlalchemy import Connection, and_, delete, select, update
 
 from gateway import audit, identity
 from gateway.errors import ContactError
@@ -163,6 +163,14 @@ def lose(connection: Connection, uris: Collection[str], by: str) -> None:
         select(_table).where(_table.c.uri.in_(uris), _table.c.ended_at.is_(None))
     ).all()
     end(connection, rows, by)
+
+
+def erase(connection: Connection, contact_ids: Collection[str]) -> int:
+    """Erase all that contacts ever agreed to; return how many consents that were."""
+    gone = connection.execute(
+        delete(_table).where(_table.c.contact_id.in_(contact_ids))
+    )
+    return gone.rowcount
 
 
 def merge(connection: Connection, contact_id: str, merged: Collection[str]) -> None:

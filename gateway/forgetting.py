@@ -1,5 +1,7 @@
 """What plugins keep of a person, erased in one unit of work, whoever keeps it.
 
+So is what they agreed to: no answer is on its way by then.
+
 The keys of plugins' state tell whom a value is about (`gateway.plugin.PluginState`), so
 it is erased also if its plugin is no longer enabled. Nothing else is: the key of a
 cursor may end in a name that somebody writes under.
@@ -13,7 +15,7 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select
 
-from gateway import audit
+from gateway import audit, consents
 from gateway.errors import CaseError
 from gateway.model import Address, CaseStatus, Event
 from gateway.store import schema
@@ -46,6 +48,7 @@ def forget(connection: Connection, contact_id: str, reason: str, actor: str) -> 
     for start in range(0, len(keys), _AT_ONCE):
         some = keys[start : start + _AT_ONCE]
         connection.execute(delete(table).where(or_(*map(_is, some))))
+    agreed = consents.erase(connection, contacts)
     event = Event(
         action="contact.plugin_state_erased",
         subject=contact_id,
@@ -53,6 +56,7 @@ def forget(connection: Connection, contact_id: str, reason: str, actor: str) -> 
         data={
             "reason": reason,
             "values": len(keys),
+            "consents": agreed,
             "plugins": sorted({plugin for plugin, _ in keys}),
         },
     )

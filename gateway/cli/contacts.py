@@ -131,8 +131,9 @@ def forget(
 ) -> None:
     """Erase what plugins keep of a contact whose cases are closed.
 
-    Places of their reports, words kept for the city's app. Not yet: what the gateway
-    itself keeps (messages, originals, files, the contact).
+    Places of their reports, words kept for the city's app, and where they agreed to be
+    answered besides. Not yet: what else the gateway keeps (messages, originals, files,
+    the contact).
     """
     one_of(who, case)
 

@@ -8,10 +8,10 @@ import orjson
 import pytest
 from small_city import UNREACHABLE, City, Outside, small_city
 from sqlalchemy import Connection, update
-from test_staff import reference
+from test_staff import do, reference
 from test_standing import OnePerson, told
 
-from gateway import campaigns, consents, contacts, people
+from gateway import campaigns, closing, consents, contacts, forgetting, people
 from gateway.errors import DeliveryError
 from gateway.model import Contact, ContactId, Message
 from gateway.plugin import NoConfig, Plugin, hookimpl
@@ -417,6 +417,22 @@ async def test_template_after_the_other_address(tmp_path, url, agrees):
         assert [("anna-late", True)] == heard(city)
         assert ("chat", "sent", "template") in await steps(city)
         assert [] == await city.rows(schema.dead_letter)
+
+
+async def test_erasure_takes_the_consents_along(tmp_path, url):
+    """Once nothing of theirs is open; those that have ended, too."""
+    async with small_city(tmp_path, OnePerson(), url=url) as city:
+        await agreed(city)
+        await told(city, WITHDRAW, sender="anna")
+        await told(city, AGREE, sender="anna")
+        for row in await city.rows(schema.cases):
+            await do(city, closing.close, row.number)
+        assert 2 == len(await city.rows(schema.consent))
+        await city.gateway.store.run(
+            lambda c: forgetting.forget(c, "anna", "request", "staff")
+        )
+
+        assert [] == await city.rows(schema.consent)
 
 
 async def test_campaign_reaches_nobody_who_never_wrote_there(tmp_path):

@@ -578,7 +578,9 @@ async def test_health_tells_how_everything_is(tmp_path):
             state = await response.json()
             assert (200, "ok") == (response.status, state["status"])
             assert {"city"} == set(state["plugins"])
-            assert {"album", "letter", "mail", "phone"} == set(state["channels"])
+            assert {"album", "chat", "letter", "mail", "phone"} == set(
+                state["channels"]
+            )
         async with http.get(f"{city.url}/metrics") as response:
             text = await response.text()
         assert 'gateway_intake_items_total{channel="phone",result="new"} 1.0' in text
