@@ -16,6 +16,7 @@ from gateway import (
     deadlines,
     duplicates,
     handing,
+    identity,
     named,
     states,
     telling,
@@ -89,7 +90,8 @@ def _turn(old: Any, new: Any, city: City) -> Turn:
         into=new.id,
         before=ServiceId(old.service),
         after=ServiceId(new.service),
-        mark=old.id,
+        # Of its own: what was split off has been there under the id of its case.
+        mark=identity.new_id(),
         patience=city.wait_for_attachments,
     )
 

@@ -222,6 +222,27 @@ async def test_split_case(tmp_path, url):
         assert old in await answer_of(city, reference(city, 0), "Riparata.")
 
 
+async def test_part_that_was_moved_is_merged_again(tmp_path, url):
+    """Split off, given to another office, and back before that one has got it."""
+    async with small_city(tmp_path, url=url) as city:
+        old = await number_of(city, "una buca")
+        await city.say(text="e un lampione")
+        await city.settle()
+        (_, second) = sorted(
+            m.id for m in await city.rows(schema.message) if m.author == "citizen"
+        )
+        new = await do(city, merging.split, old, [second])
+
+        def there_and_back(connection, known, *, by):
+            correcting.move(connection, new, "strade", known, by=by)
+            return merging.merge(connection, new, old, known, by=by)
+
+        await do(city, there_and_back)
+
+        assert {"urp"} == {service for service, _, _ in handed(city)}
+        assert ("urp", "1", "e un lampione") == handed(city)[-1]
+
+
 async def test_split_that_makes_no_sense(tmp_path):
     """Only some of what the citizen said in that case can be split off."""
     async with small_city(tmp_path) as city:
