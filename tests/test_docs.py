@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from typer.testing import CliRunner
@@ -125,6 +126,19 @@ def test_each_hook_has_a_test():
 
     assert hooks
     assert [] == [name for name in hooks if f"test_hook_{name}" not in tests]
+
+
+def test_table_of_connectors_says_what_the_code_does():
+    """Each connector of this repository is in it, as keyed, queryable or blind."""
+    host = PluginHost()
+    host.load(["delivery", "email"], ROOT)
+    ours = {
+        name: get_type_hints(kind.factory)["return"].semantics.value
+        for name, kind in host.connector_types().items()
+    }
+    page = (ROOT / "docs" / "municipalities.md").read_text()
+
+    assert ours == dict(re.findall(r"^  \| `(\w+)` \| (\w+) \|", page, re.MULTILINE))
 
 
 def test_links_lead_somewhere():
