@@ -240,6 +240,8 @@ def test_every_attempt_is_recognisable_as_the_same(
     for name in ("Message-ID", "Date", "Reply-To", "X-Gateway-Delivery"):
         assert first[name] == again[name]
     assert again["X-Gateway-Possible-Duplicate"] == "yes"
+    doubt = "Può darsi che l'abbiate già ricevuto."
+    assert [False, True] == [doubt in _text(_read(mail)) for mail in (first, again)]
     assert first["Message-ID"] == message_id(DELIVERY.upper(), "comune.test")
 
 

@@ -98,6 +98,8 @@ def office_letter(
     """Return what the office is told."""
     message = handover.message
     notes = _notes(message, words)
+    if handover.maybe_sent:
+        notes = (*notes, words.say(texts.MAYBE_REPEATED))
     sent = message.sent_at.astimezone(_ROME)
     files, downloads, too_large = _files(contents, words)
     bare = "" if _explains(message) else words.say(texts.NO_TEXT)

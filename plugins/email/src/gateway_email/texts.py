@@ -31,6 +31,7 @@ UNPROVEN = "The mail server could not prove the sender's address: it may be forg
 PEC = "Registered mail (PEC): the provider certifies sender and time"
 PEC_ANOMALY = "Ordinary mail that came to the PEC mailbox (anomaly): not certified"
 PEC_ORDINARY = "Ordinary mail that came to the PEC mailbox: not certified"
+MAYBE_REPEATED = "It may be that you have had this already."
 REFERRAL = "Written in response to an advertisement"
 NO_TEXT = "(no text)"
 
