@@ -29,11 +29,15 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A case of which people have shown whose it is, and what its citizen wrote."""
+    """A case of which people have shown whose it is, and what its citizen wrote.
+
+    ``message`` is what it began with, as it was routed; ``text`` all that was written.
+    """
 
     case_id: CaseId
     service: ServiceId
     text: str
+    message: Message
 
 
 class Desk(Protocol):
@@ -46,6 +50,10 @@ class Desk(Protocol):
     @property
     def services(self) -> Sequence[ServiceId]:
         """The services there are, in the order of the configuration."""
+
+    @property
+    def default_service(self) -> ServiceId:
+        """Who gets what nobody routes."""
 
     def decided(self) -> list[Decided]:
         """Return the decided cases, oldest first.

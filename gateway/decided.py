@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import orjson
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Row, or_, select
 
+from gateway import messages
 from gateway.commands import Decided
 from gateway.model import (
     Amendment,
+    Attachment,
     Author,
     CaseId,
     CaseStatus,
@@ -17,6 +20,9 @@ from gateway.model import (
     ServiceId,
 )
 from gateway.store import schema
+
+_BATCH = 500
+"""Ids in one statement: databases take only so many."""
 
 _BY_PEOPLE = ("case.reassigned", "case.settled", "case.answered")
 _BY_WORK = (
@@ -34,7 +40,7 @@ def decided(connection: Connection) -> list[Decided]:
     case, message, event = schema.cases, schema.message, schema.event
     corrected = select(event.c.subject).where(event.c.action.in_(_BY_PEOPLE))
     found = connection.execute(
-        select(case.c.id, case.c.service, message.c.body)
+        select(case.c.id.label("case"), case.c.service, message)
         .join(message, message.c.case_id == case.c.id)
         .where(
             or_(case.c.status.in_(_BY_WORK), case.c.id.in_(corrected)),
@@ -44,14 +50,32 @@ def decided(connection: Connection) -> list[Decided]:
         )
         .order_by(case.c.id, message.c.id)
     )
-    texts: dict[tuple[str, str], list[str]] = {}
-    for case_id, service, body in found:
-        texts.setdefault((case_id, service), []).extend(_said(body))
+    began: dict[str, Row[Any]] = {}
+    texts: dict[str, list[str]] = {}
+    for row in found:
+        began.setdefault(row.case, row)
+        texts.setdefault(row.case, []).extend(_said(row.body))
+    told = [row for row in began.values() if texts[row.case]]
+    files = _files(connection, [row.id for row in told])
     return [
-        Decided(case_id=CaseId(key), service=ServiceId(service), text="\n".join(said))
-        for (key, service), said in texts.items()
-        if said
+        Decided(
+            case_id=CaseId(row.case),
+            service=ServiceId(row.service),
+            text="\n".join(texts[row.case]),
+            message=messages.from_row(row, files.get(row.id, ())),
+        )
+        for row in told
     ]
+
+
+def _files(
+    connection: Connection, ids: Sequence[str]
+) -> Mapping[str, Sequence[Attachment]]:
+    files: dict[str, list[Attachment]] = {}
+    for start in range(0, len(ids), _BATCH):
+        part = ids[start : start + _BATCH]
+        files |= messages.load_attachments(connection, part)
+    return files
 
 
 def _said(body: str) -> Iterable[str]:

@@ -41,6 +41,10 @@ class _OpenedDesk:
     def services(self) -> Sequence[ServiceId]:
         return list(self.setup.settings.services)
 
+    @property
+    def default_service(self) -> ServiceId:
+        return self.setup.settings.gateway.default_service
+
     def decided(self) -> list[Decided]:
         return read_in(self.setup, decided)
 

@@ -39,3 +39,21 @@ async def test_only_what_people_have_decided(tmp_path, url):
             ("urp", "orari dell'ufficio?\nanche il sabato?"),
             ("strade", "una buca"),
         ] == await learnt(city)
+
+
+async def test_what_a_case_began_with(tmp_path, url):
+    """As it was routed, with its attachments; what was said later is in the text."""
+    async with small_city(tmp_path, url=url) as city:
+        city.outside.files["f1"] = [b"x"]
+        await city.say(sender="anna", text="una buca", files=["f1"])
+        await city.settle()
+        delivery = f"<{city.outside.handovers[-1].delivery_id}@office>"
+        await city.say(sender="anna", text="è grande")
+        await city.settle()
+        await city.say(sender=URP, text="Grazie.", references=[delivery])
+        await city.settle()
+        [found] = await city.gateway.store.read(decided)
+
+    assert ("una buca\nè grande", "una buca") == (found.text, found.message.text)
+    assert 1 == len(found.message.attachments)
+    assert "phone" == found.message.channel

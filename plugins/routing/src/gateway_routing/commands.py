@@ -20,10 +20,12 @@ from gateway.commands import (
     JsonOption,
 )
 from gateway.errors import PluginError
-from gateway.model import Address, ChannelId, Message, MessageId, ServiceId
+from gateway.model import ServiceId
 from gateway_routing.config import MIN_CONFIDENCE, RoutingConfig
+from gateway_routing.evaluating import Evaluator, parted
+from gateway_routing.report import Report
 from gateway_routing.router import Router, Step
-from gateway_routing.samples import Sample, read_csv
+from gateway_routing.samples import Sample, read_csv, said
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -53,7 +55,7 @@ def register(group: CommandGroup, make_router: MakeRouter) -> None:
         """Routing: train a model on decided cases, evaluate it, explain its answers."""
 
     _add_train(group)
-    _add_evaluate(group)
+    _add_evaluate(group, make_router)
     _add_explain(group, make_router)
 
 
@@ -80,7 +82,7 @@ def _add_train(group: CommandGroup) -> None:
         _show(group, made.measured, desk.config.model.min_confidence, as_json=as_json)
 
 
-def _add_evaluate(group: CommandGroup) -> None:
+def _add_evaluate(group: CommandGroup, make_router: MakeRouter) -> None:
     @group.app.command()
     def evaluate(
         config: ConfigOption = DEFAULT_CONFIG,
@@ -94,27 +96,49 @@ def _add_evaluate(group: CommandGroup) -> None:
         ] = 0.0,
         as_json: JsonOption = False,
     ) -> None:
-        """Measure the model by samples whose service is known.
+        """Measure all layers by reports whose service is known.
 
-        Samples that it has learnt from flatter it: give others, or --cross.
+        Of decided cases that the model may have learnt from it is trained anew without
+        them. A file of samples that it has learnt from flatters it: give --cross.
         """
         desk = group.open(config)
         samples = _samples(desk, from_csv)
-        model = desk.config.model
-        threshold = model.min_confidence if model else MIN_CONFIDENCE
-        if cross:
-            made = _training().train(samples, datetime.now(UTC))
-            _say_left_out(made.left_out)
-            measured = made.measured
-        elif model is None:
+        if not samples:
             raise PluginError(
-                f"{config}: found no [plugins.routing.model]; wanted one, or --cross"
+                "found no samples; wanted decided cases, or a file of them"
             )
+        layers = desk.config
+        if cross:
+            layers = layers.model_copy(update={"model": None})
+            old, new = samples, list[Sample]()
         else:
-            measured = _training().ask(model.file, samples)
-        _show(group, measured, threshold, as_json=as_json)
-        if measured.top1 < least:
+            old, new = _parted(layers, samples, from_csv)
+        router = make_router(layers, desk.services)
+        evaluator = Evaluator(router, layers, desk.default_service)
+        judged = evaluator.ask(new)
+        if old:
+            crossed = _training().crossed(old, datetime.now(UTC))
+            judged += evaluator.ask_crosswise(crossed, _threshold(desk.config))
+        report = Report.of(judged, crossed=len(old))
+        report.show(group, as_json=as_json)
+        if report.top1 < least:
             raise typer.Exit(EXIT_FAILED)
+
+
+def _threshold(config: RoutingConfig) -> float:
+    return config.model.min_confidence if config.model else MIN_CONFIDENCE
+
+
+def _parted(
+    config: RoutingConfig, samples: list[Sample], from_csv: Path | None
+) -> tuple[list[Sample], list[Sample]]:
+    """Return the decided cases that the model may have learnt from, and all others."""
+    if config.model is None or from_csv is not None:
+        return [], samples
+    from gateway_routing.model import Model  # noqa: PLC0415 (numpy)
+
+    about = Model.load(config.model.file).about
+    return parted(samples, datetime.fromisoformat(about.trained_at))
 
 
 def _add_explain(group: CommandGroup, make_router: MakeRouter) -> None:
@@ -131,7 +155,7 @@ def _add_explain(group: CommandGroup, make_router: MakeRouter) -> None:
         """Say what each layer makes of a text or a stored message, and why."""
         desk = group.open(config)
         router = make_router(desk.config, desk.services)
-        message = desk.message(text) if _ID.fullmatch(text) else _said(text, channel)
+        message = desk.message(text) if _ID.fullmatch(text) else said(text, channel)
         rows, decided = [], False
         for step in router.steps(message):
             decides = step.decides and not decided
@@ -154,34 +178,20 @@ _NOTHING: dict[str, Any] = {
 
 def _row(step: Step, text: str, *, decides: bool) -> dict[str, Any]:
     row = {**_NOTHING, "layer": step.layer, "decides": decides}
-    said = step.says
-    if said is None or said.grounds is None:
+    found = step.says
+    if found is None or found.grounds is None:
         return row
-    grounds = said.grounds
+    grounds = found.grounds
     weighed = [f"{text[c.start : c.end]} {c.weight:g}" for c in grounds.clues]
     parts = [grounds.rule, ", ".join(weighed), *grounds.conditions]
     others = [f"{each.service} {each.score:.3g}" for each in grounds.alternatives]
     return {
         **row,
-        "service": said.service,
-        "confidence": round(said.confidence, 3),
+        "service": found.service,
+        "confidence": round(found.confidence, 3),
         "why": "; ".join(part for part in parts if part),
         "others": ", ".join(others),
     }
-
-
-def _said(text: str, channel: str) -> Message:
-    """Return a message that nobody has sent."""
-    now = datetime.now(UTC)
-    return Message(
-        id=MessageId("explained"),
-        channel=ChannelId(channel),
-        external_id="",
-        sender=Address("mailto", "nobody@invalid"),
-        sent_at=now,
-        received_at=now,
-        text=text,
-    )
 
 
 def _training() -> ModuleType:
@@ -199,7 +209,11 @@ def _samples(desk: Desk, file: Path | None) -> list[Sample]:
     if file is not None:
         return read_csv(file, desk.services)
     known = frozenset(desk.services)
-    return [Sample(d.service, d.text) for d in desk.decided() if d.service in known]
+    return [
+        Sample(each.service, each.text, each.message)
+        for each in desk.decided()
+        if each.service in known
+    ]
 
 
 def _say_left_out(services: Sequence[str]) -> None:

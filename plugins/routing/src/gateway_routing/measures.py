@@ -9,19 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway_routing.model import Floats
+from gateway_routing.services import ServiceFigures, of_services
 
 BINS = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceFigures:
-    """How one service fares: precision, recall, their harmonic mean, samples."""
-
-    service: str
-    precision: float
-    recall: float
-    f1: float
-    samples: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +54,7 @@ def measure(truth: Sequence[str], services: Sequence[str], chances: Floats) -> M
     first = names[order[:, 0]]
     right = first == actual
     confidence = chances[np.arange(len(actual)), order[:, 0]]
-    figures = [_of_service(s, first, actual) for s in sorted(set(truth))]
+    figures = of_services(truth, [str(each) for each in first])
     return Measured(
         top1=float(right.mean()),
         top3=float((names[order[:, :3]] == actual[:, None]).any(axis=1).mean()),
@@ -73,20 +63,6 @@ def measure(truth: Sequence[str], services: Sequence[str], chances: Floats) -> M
         services=figures,
         right=right,
         confidence=confidence,
-    )
-
-
-def _of_service(
-    service: str, said: NDArray[np.str_], actual: NDArray[np.str_]
-) -> ServiceFigures:
-    hits = float(((said == service) & (actual == service)).sum())
-    named, there = float((said == service).sum()), float((actual == service).sum())
-    return ServiceFigures(
-        service=service,
-        precision=hits / named if named else 0.0,
-        recall=hits / there,
-        f1=2 * hits / (named + there),
-        samples=int(there),
     )
 
 

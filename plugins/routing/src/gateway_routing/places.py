@@ -6,7 +6,7 @@ Nothing is asked of the internet unless a geocoder is configured: `Finder` asks 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ from gateway.model import Location, Message
 from gateway_routing.config import PlacesSection, StreetColumns
 from gateway_routing.nominatim import Found
 from gateway_routing.streets import Mention, Street, Streets
-from gateway_routing.tables import read_table
+from gateway_routing.tables import point_of, read_table
 
 TEXT, PHOTO = "text", "photo"
 
@@ -128,20 +128,9 @@ def _rows(path: Path, columns: StreetColumns) -> Iterator[tuple[str, str, Street
         if not name:
             continue
         texts = [row.get(c, "") for c in (columns.latitude, columns.longitude)]
-        point = _point(texts, place) if all(texts) else None
+        point = point_of(texts, place) if all(texts) else None
         street = Street(name, row.get(columns.district, ""), point)
         yield name, row.get(columns.number, ""), street
-
-
-def _point(texts: Iterable[str], place: str) -> tuple[float, float]:
-    found = " ".join(texts)
-    try:
-        latitude, longitude = (float(text.replace(",", ".")) for text in texts)
-    except ValueError:
-        latitude = longitude = float("nan")
-    if not (abs(latitude) <= 90 and abs(longitude) <= 180):  # noqa: PLR2004
-        raise PluginError(f"{place}: found position {found}; wanted degrees (WGS 84)")
-    return latitude, longitude
 
 
 def make_places(section: PlacesSection) -> Places:

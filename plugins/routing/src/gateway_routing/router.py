@@ -6,6 +6,7 @@ The first that is sure names the service; each can tell what it says and why.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from copy import copy
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -65,6 +66,12 @@ class Router:
         self._threshold = config.model.min_confidence if config.model else 1.0
         self._services = frozenset(services) or None
         self._menu = TopicMenu(config.question) if config.question else None
+
+    def with_model(self, model: Predicts | None, threshold: float) -> Router:
+        """Return the same layers with another model, or with none."""
+        other = copy(self)
+        other._model, other._threshold = model, threshold  # noqa: SLF001 (its like)
+        return other
 
     def route(self, message: Message) -> Assignment | None:
         """Return what the first layer says that decides."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gateway.errors import PluginError
@@ -26,6 +26,23 @@ def read_table(
         yield from _rows(path, columns)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PluginError(f"{path}: {error}; wanted a CSV file in UTF-8") from None
+
+
+def point_of(texts: Iterable[str], place: str) -> tuple[float, float]:
+    """Return the latitude and longitude that stand at ``place`` (WGS 84 degrees).
+
+    Raises:
+        PluginError: names place, what was found and what is wanted.
+
+    """
+    found = " ".join(texts)
+    try:
+        latitude, longitude = (float(text.replace(",", ".")) for text in texts)
+    except ValueError:
+        latitude = longitude = float("nan")
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):  # noqa: PLR2004
+        raise PluginError(f"{place}: found position {found}; wanted degrees (WGS 84)")
+    return latitude, longitude
 
 
 def _rows(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
-from sklearn.model_selection import StratifiedKFold  # type: ignore[import-untyped]
+from sklearn.model_selection import (  # type: ignore[import-untyped]
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from gateway.errors import PluginError
@@ -21,7 +23,7 @@ from gateway_routing.grams import LONGEST, pieces_of
 from gateway_routing.measures import Measured, measure
 from gateway_routing.model import About, Floats, Model, Vocabulary, probabilities
 from gateway_routing.samples import Sample
-from gateway_routing.words import located_words
+from gateway_routing.words import located_words, words_of
 
 FEWEST = 5
 """A service with fewer samples is not learnt."""
@@ -148,23 +150,28 @@ def _temperature(scores: Floats, labels: NDArray[np.int64]) -> float:
     return float(np.exp(found.x))
 
 
-def ask(file: Path, samples: Sequence[Sample]) -> Measured:
-    """Measure the model in ``file`` by ``samples``.
+def crossed(
+    samples: Sequence[Sample], at: datetime
+) -> Iterator[tuple[Model | None, Sequence[Sample]]]:
+    """Yield models, each with samples that it has not learnt from; each sample once.
 
-    Raises:
-        PluginError: there are none, or the model can't be read.
-
+    Samples of one text go together: a report that came twice would be recognised. What
+    sets a model's probabilities is what it has learnt from alone. None: there are too
+    few samples.
     """
-    if not samples:
-        raise PluginError("found no samples; wanted decided cases, or a file of them")
-    model = Model.load(file)
-    # Of a text that the model knows nothing of, it holds all for as likely.
-    chances = np.full(
-        (len(samples), len(model.services)), 1 / len(model.services), dtype=np.float32
-    )
-    places = {service: place for place, service in enumerate(model.services)}
-    for row, sample in zip(chances, samples, strict=True):
-        found = model.predict(sample.text)
-        for service, chance in found.ranked if found else ():
-            row[places[service]] = chance
-    return measure([s.service for s in samples], list(model.services), chances)
+    try:
+        learnable, left_out = _learnable(samples)
+    except PluginError:
+        yield None, samples
+        return
+    rest = [sample for sample in samples if sample.service in left_out]
+    services = [sample.service for sample in learnable]
+    texts = [" ".join(words_of(sample.text)) for sample in learnable]
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
+    for learnt, asked in folds.split(texts, services, texts):
+        try:
+            model = train([learnable[n] for n in learnt], at).model
+        except PluginError:
+            model = None
+        yield model, [*(learnable[n] for n in asked), *rest]
+        rest = []
