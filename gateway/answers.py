@@ -21,6 +21,7 @@ from gateway import (
     outbox,
     parts,
     reassigning,
+    referring,
     states,
     texts,
 )
@@ -39,9 +40,10 @@ from gateway.model import (
 )
 from gateway.outbox import NewDelivery, Referred
 from gateway.parts import Part
+from gateway.referring import Standing
 from gateway.store import schema
 from gateway.store.units import now
-from gateway.targets import CHANNEL, of_service
+from gateway.targets import CHANNEL, SERVICE, of_service, service_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,46 +71,14 @@ def record(
     """
     jobs.finish(connection, [answer.claim for answer in answers])
     answers = _refuse(connection, answers)
-    by_now = _by_now(connection, answers)
+    by_now = referring.by_now(connection, [each.referred for each in answers])
     answers = [
-        _checked(replace(each, referred=referred), case, city)
-        for each, (referred, case) in zip(answers, by_now, strict=True)
+        _checked(replace(each, referred=standing.referred), standing, city)
+        for each, standing in zip(answers, by_now, strict=True)
     ]
     queues = [_record(connection, answer, city) for answer in answers]
     fetches = errands.enqueue(connection, [answer.message for answer in answers])
     return [each | fetches for each in queues]
-
-
-def _by_now(
-    connection: Connection, answers: Sequence[Answer]
-) -> list[tuple[Referred, Case | None]]:
-    """Return what each answer refers to as it stands now: it was looked up before.
-
-    Meanwhile staff may have split or merged the case.
-    """
-    handed = {a.referred.delivery_id for a in answers if a.referred.delivery_id}
-    table = schema.delivery
-    found = (
-        connection.execute(
-            select(table.c.id, table.c.case_id).where(table.c.id.in_(handed))
-        )
-        if handed
-        else ()
-    )
-    moved = {row.id: row.case_id for row in found}
-    ids = [moved.get(a.referred.delivery_id, a.referred.case_id) for a in answers]
-    rows = cases.current(connection, {each for each in ids if each is not None})
-    return [
-        (_standing(answer.referred, row), None if row is None else cases.from_row(row))
-        for answer, each in zip(answers, ids, strict=True)
-        for row in [rows.get(str(each))]
-    ]
-
-
-def _standing(referred: Referred, row: Any) -> Referred:
-    if row is None:
-        return referred
-    return replace(referred, case_id=row.id, conversation_id=row.conversation_id)
 
 
 def _refuse(connection: Connection, answers: Sequence[Answer]) -> list[Answer]:
@@ -129,13 +99,15 @@ def _refuse(connection: Connection, answers: Sequence[Answer]) -> list[Answer]:
     ]
 
 
-def _checked(answer: Answer, case: Case | None, city: City) -> Answer:
+def _checked(answer: Answer, standing: Standing, city: City) -> Answer:
     """Hold what only staff can decide on."""
+    case = standing.case
     if answer.state is not MessageState.PROCESSED or case is None:
         return answer
     reason = ""
     said = instructions.read(answer.message.text)
-    if answer.referred.target != of_service(case.service):
+    has_it = answer.referred.target == of_service(case.service) or standing.asked
+    if not has_it:
         reason = "the case has gone to another office since"
     elif said is not None and said.order is Order.HAND_ON:
         office = _office(said, city)
@@ -186,18 +158,19 @@ def _record(connection: Connection, answer: Answer, city: City) -> set[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Matter:
-    """A case, its conversation, and the city that both are in."""
+    """A case, its conversation, and the city that both are in; which office speaks."""
 
     case: Case
     thread: Any
     city: City
+    office: ServiceId
 
 
 def carry_out(
     connection: Connection, message: Message, case_id: str, city: City, *, by: str
 ) -> set[str]:
     """Do what a service says: answer the citizen, close the case, or hand it on."""
-    matter = _matter(connection, case_id, city)
+    matter = _matter(connection, case_id, city, by)
     said = instructions.read(message.text)
     if said is None:
         return _pass_on(connection, message, matter, by=by)
@@ -302,11 +275,11 @@ def _tell(
 
 def _parts(message: Message, matter: _Matter, then: str) -> Iterator[Part]:
     """Cut an answer into what the channel takes as one message each."""
-    city, case = matter.city, matter.case
+    city = matter.city
     manners = city.manners_of(matter.thread.channel)
     place = message.location
     said = parts.with_place(message.text, place, manners, city.texts)
-    service = city.services.get(case.service, case.service)
+    service = city.services.get(matter.office, matter.office)
     text = _say(matter, texts.ANSWER, service=service, text=said)
     if then:
         nothing = not (said or message.attachments)
@@ -314,7 +287,7 @@ def _parts(message: Message, matter: _Matter, then: str) -> Iterator[Part]:
     return parts.cut(text, place, range(len(message.attachments)), manners)
 
 
-def _matter(connection: Connection, case_id: str, city: City) -> _Matter:
+def _matter(connection: Connection, case_id: str, city: City, by: str) -> _Matter:
     row = connection.execute(
         select(schema.cases).where(schema.cases.c.id == case_id)
     ).one()
@@ -323,7 +296,10 @@ def _matter(connection: Connection, case_id: str, city: City) -> _Matter:
             schema.conversation.c.id == row.conversation_id
         )
     ).one()
-    return _Matter(case=cases.from_row(row), thread=thread, city=city)
+    # Whatever staff let go is said for the office that has the case.
+    speaks = by.startswith(f"{SERVICE}:")
+    office = service_of(by) if speaks else ServiceId(row.service)
+    return _Matter(case=cases.from_row(row), thread=thread, city=city, office=office)
 
 
 def _last_said(connection: Connection, case: Case, conversation_id: str) -> str | None:

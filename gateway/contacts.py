@@ -177,7 +177,7 @@ def _insert(
         )
 
 
-_INSERT_CONTACT = Insertion(schema.contact)
+_INSERT_CONTACT = Insertion(schema.contact, ["id", "name"])
 _INSERT_ADDRESS = Insertion(schema.address)
 _INSERT_CONVERSATION = Insertion(
     schema.conversation,
@@ -269,6 +269,7 @@ def change_address(connection: Connection, change: AddressChange) -> str | None:
             .where(address.c.contact_id.in_(merged))
             .values(contact_id=contact_id)
         )
+        _note_merged(connection, contact_id, merged)
     connection.execute(
         update(conversation)
         .where(
@@ -287,6 +288,17 @@ def change_address(connection: Connection, change: AddressChange) -> str | None:
     blocks.merge(connection, contact_id, merged, event.actor)
     consents.merge(connection, contact_id, merged)
     return contact_id
+
+
+def _note_merged(
+    connection: Connection, contact_id: str, merged: Collection[str]
+) -> None:
+    """Note who some contacts are; whoever they are is nobody else."""
+    table = schema.contact
+    for into, which in ((contact_id, merged), (None, [contact_id])):
+        connection.execute(
+            update(table).where(table.c.id.in_(which)).values(merged_into=into)
+        )
 
 
 def _touch(conversation_id: str, message: Message) -> dict[str, Any]:

@@ -59,13 +59,8 @@ def link(connection: Connection, number: str, main: str, *, by: str) -> None:
             problem = f"{row.number} is closed: reopen it first"
     if problem:
         raise CaseError(problem)
-    table = schema.cases
-    connection.execute(
-        update(table)
-        .where((table.c.id == other.id) | (table.c.duplicate_of == other.id))
-        .values(duplicate_of=root.id)
-    )
-    _record(connection, "case.linked", other.id, root.id, by)
+    for row in (*_linked(connection, other.id), other):
+        _point(connection, row, root.id, by)
 
 
 def unlink(connection: Connection, number: str, *, by: str) -> None:
@@ -80,14 +75,24 @@ def unlink(connection: Connection, number: str, *, by: str) -> None:
     if row.duplicate_of is None:
         text = f"{number} is linked to no other case"
         raise CaseError(text)
+    _point(connection, row, None, by)
+
+
+def _point(connection: Connection, row: Any, main: str | None, by: str) -> None:
+    """Let a case be linked to ``main``, or to none, on the record."""
+    if row.duplicate_of == main:
+        return
     table = schema.cases
     connection.execute(
-        update(table).where(table.c.id == row.id).values(duplicate_of=None)
+        update(table).where(table.c.id == row.id).values(duplicate_of=main)
     )
-    _record(connection, "case.unlinked", row.id, row.duplicate_of, by)
+    if row.duplicate_of is not None:
+        _record(connection, "case.unlinked", row.id, row.duplicate_of, by)
+    if main is not None:
+        _record(connection, "case.linked", row.id, main, by)
 
 
-def follow(connection: Connection, old: Any, new: Any) -> None:
+def follow(connection: Connection, old: Any, new: Any, *, by: str) -> None:
     """Bring the links of a case together with those of the one in which it goes on.
 
     The main case of either is that of all; what that leaves linked to a case of the
@@ -99,16 +104,11 @@ def follow(connection: Connection, old: Any, new: Any) -> None:
             (main,) = _by_id(connection, each)
     members = [row for row in _linked(connection, old.id, new.id) if row.id != old.id]
     group = {row.id: row for row in (*members, new) if row.id != main.id}
-    table = schema.cases
     for row in group.values():
         linked = None if _same_citizen(connection, row, main) else main.id
-        connection.execute(
-            update(table).where(table.c.id == row.id).values(duplicate_of=linked)
-        )
-    alone = {old.id, main.id}
-    connection.execute(
-        update(table).where(table.c.id.in_(alone)).values(duplicate_of=None)
-    )
+        _point(connection, row, linked, by)
+    for row in (old, main):
+        _point(connection, row, None, by)
 
 
 def _linked(connection: Connection, *mains: str) -> Sequence[Any]:

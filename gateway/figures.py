@@ -70,8 +70,12 @@ class Figures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """What became of a case: when it was opened, first answered, and closed."""
+    """What became of a case: when it was opened, first answered, and closed.
 
+    ``contact_id`` is whose conversation it is in; they may have become another since.
+    """
+
+    contact_id: str
     service: ServiceId
     channel: str
     status: str
@@ -167,6 +171,7 @@ def courses(
     columns = [
         *(cases.c.service, cases.c.status, cases.c.opened_at, cases.c.closed_at),
         conversation.c.channel,
+        conversation.c.contact_id,
         answered.label("answered_at"),
     ]
     if bodies:
@@ -183,6 +188,7 @@ def courses(
     )
     for row in _stream(connection, statement):
         yield Course(
+            contact_id=row.contact_id,
             service=ServiceId(row.service),
             channel=row.channel,
             status=row.status,

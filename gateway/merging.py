@@ -17,7 +17,9 @@ from gateway import (
     duplicates,
     handing,
     identity,
+    messages,
     named,
+    outbox,
     states,
     telling,
     texts,
@@ -26,7 +28,7 @@ from gateway.cases import Matter
 from gateway.city import City
 from gateway.errors import CaseError
 from gateway.handing import Turn
-from gateway.model import CaseStatus, Event, ServiceId
+from gateway.model import Author, CaseStatus, Event, MessageState, ServiceId
 from gateway.store import schema
 from gateway.store.units import now
 from gateway.targets import SERVICE
@@ -52,12 +54,8 @@ def merge(
     move = states.Move(case_id=old.id, by=by, data={"into": new.id})
     states.require(connection, states.MERGED, move)
     queues = handing.turn(connection, _turn(old, new, city))
-    _follow(connection, old, new)
+    _follow(connection, old, new, by)
     _stay_due(connection, old, new, city, by)
-    event = Event(
-        action="case.absorbed", subject=new.id, actor=by, data={"from": old.id}
-    )
-    audit.record(connection, event)
     word = Word(
         conversation_id=old.conversation_id,
         case_id=new.id,
@@ -110,24 +108,32 @@ def _stay_due(connection: Connection, old: Any, new: Any, city: City, by: str) -
         deadlines.begin(connection, [again], city.deadlines)
 
 
-def _follow(connection: Connection, old: Any, new: Any) -> None:
-    """Let all that hangs on a case hang on the other."""
+def _follow(connection: Connection, old: Any, new: Any, by: str) -> None:
+    """Let all that hangs on a case hang on the other, also what was merged into it."""
     for table in (schema.message, schema.delivery):
         connection.execute(
             update(table).where(table.c.case_id == old.id).values(case_id=new.id)
         )
     table = schema.cases
-    connection.execute(
+    gone = connection.execute(
         update(table)
         .where((table.c.merged_into == old.id) | (table.c.id == old.id))
         .values(merged_into=new.id)
+        .returning(table.c.id)
+    )
+    audit.record(
+        connection,
+        *(
+            Event(action="case.absorbed", subject=new.id, actor=by, data={"from": each})
+            for each in sorted(gone.scalars())
+        ),
     )
     connection.execute(
         update(table)
         .where(table.c.id == new.id)
         .values(last_message_at=max(old.last_message_at, new.last_message_at))
     )
-    duplicates.follow(connection, old, new)
+    duplicates.follow(connection, old, new, by=by)
 
 
 def split(
@@ -166,11 +172,12 @@ def split(
         into=case.id,
         before=case.service,
         after=case.service,
-        mark=case.id,
+        mark=identity.new_id(),
         patience=city.wait_for_attachments,
     )
     handing.turn(connection, turned, only=ids)
     _take_along(connection, row, case.id, ids)
+    held = _take_answers(connection, row, case.id)
     audit.record(
         connection,
         Event(
@@ -183,7 +190,7 @@ def split(
             action="case.split",
             subject=row.id,
             actor=by,
-            data={"into": case.id, "messages": ids},
+            data={"into": case.id, "messages": ids, "answers": held},
         ),
     )
     word = Word(
@@ -240,3 +247,26 @@ def _take_along(
         )
         .values(case_id=case_id)
     )
+
+
+def _take_answers(connection: Connection, row: Any, case_id: str) -> list[str]:
+    """Let held answers go with what they answer, if it is in the new case by now."""
+    table = schema.message
+    held = connection.execute(
+        select(table).where(
+            table.c.case_id == row.id,
+            table.c.author == Author.SERVICE.value,
+            table.c.state == MessageState.HELD.value,
+        )
+    ).all()
+    found = [
+        each.id
+        for each in held
+        for said in [messages.from_row(each)]
+        if (referred := outbox.find_referred(connection, said.references))
+        if referred.case_id == case_id
+    ]
+    connection.execute(
+        update(table).where(table.c.id.in_(found)).values(case_id=case_id)
+    )
+    return found

@@ -2,9 +2,10 @@
 
 A row is a case: its month, channel, service, district and state, and in how many days
 it was answered and closed. Never a number, a text, an address, a position, or a date.
-Of each combination of month, channel, service and district there are so many cases at
-least. Where there are fewer, the district is hidden, then the channel, then the
-service; what is rare even then is left out.
+Of each combination of month, channel, service and district there are the cases of so
+many people at least: however many one of them has, they don't stand alone. Where there
+are fewer, the district is hidden, then the channel, then the service; what is rare even
+then is left out.
 """
 
 from __future__ import annotations
@@ -67,22 +68,32 @@ def row_of(course: Course, timezone: tzinfo) -> Row:
     )
 
 
-def anonymous(rows: Iterable[Row], least: int) -> OpenData:
-    """Hide what would make a case one of fewer than ``least``."""
+def anonymous(rows: Iterable[tuple[Row, str]], least: int) -> OpenData:
+    """Hide what would make somebody one of fewer than ``least``.
+
+    Each row comes with whose case it is.
+    """
     kept = list(rows)
     for column in _HIDDEN_FIRST:
         kept = _hide(kept, column, least)
-    sizes = Counter(row.group for row in kept)
-    safe = sorted(row for row in kept if sizes[row.group] >= least)
+    people = _people(kept)
+    safe = sorted(row for row, _ in kept if people[row.group] >= least)
     return OpenData(rows=tuple(safe), left_out=len(kept) - len(safe))
 
 
-def _hide(rows: Sequence[Row], column: str, least: int) -> list[Row]:
-    sizes = Counter(row.group for row in rows)
+def _hide(
+    rows: Sequence[tuple[Row, str]], column: str, least: int
+) -> list[tuple[Row, str]]:
+    people = _people(rows)
     return [
-        row if sizes[row.group] >= least else replace(row, **{column: HIDDEN})
-        for row in rows
+        (row if people[row.group] >= least else replace(row, **{column: HIDDEN}), whose)
+        for row, whose in rows
     ]
+
+
+def _people(rows: Iterable[tuple[Row, str]]) -> Counter[tuple[str, ...]]:
+    """Return of how many people the cases of each combination are."""
+    return Counter(group for group, _ in {(row.group, whose) for row, whose in rows})
 
 
 def _district(body: str | None) -> str:

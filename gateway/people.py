@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, select
 
 from gateway import blocks
 from gateway.errors import NotFound
@@ -65,26 +64,42 @@ def _writer(message_id: str) -> Select[Any]:
 
 
 def now_known_as(connection: Connection, contact_id: str) -> str:
-    """Return who a contact has become: old conversations keep their own.
-
-    Only the audit trail knows. It is looked through, for contacts without addresses.
-    """
-    address, event = schema.address, schema.event
-    known = select(address.c.uri).where(address.c.contact_id == contact_id).limit(1)
-    if connection.execute(known).first() is not None:
-        return contact_id
-    moves = connection.execute(
-        select(event.c.subject, event.c.data)
-        .where(
-            event.c.action == "contact.moved",
-            event.c.data.contains(contact_id, autoescape=True),
+    """Return who a contact has become: old conversations keep their own."""
+    table = schema.contact
+    into = connection.execute(
+        select(table.c.merged_into).where(
+            table.c.id == contact_id, table.c.merged_into.is_not(None), _without()
         )
-        .order_by(event.c.seq.desc())
+    ).scalar_one_or_none()
+    return contact_id if into is None else now_known_as(connection, into)
+
+
+def also_known_as(connection: Connection, contact_id: str) -> set[str]:
+    """Return a contact and all that have become it: it has their conversations."""
+    table = schema.contact
+    found, last = {contact_id}, {contact_id}
+    while last:
+        rows = connection.execute(
+            select(table.c.id).where(table.c.merged_into.in_(last), _without())
+        )
+        last = set(rows.scalars()) - found
+        found |= last
+    return found
+
+
+def merged(connection: Connection) -> dict[str, str]:
+    """Return who each contact that was merged has become."""
+    table = schema.contact
+    rows = connection.execute(
+        select(table.c.id).where(table.c.merged_into.is_not(None), _without())
     )
-    for move in moves:
-        if contact_id in orjson.loads(move.data)["merged"]:
-            return now_known_as(connection, move.subject)
-    return contact_id
+    return {each: now_known_as(connection, each) for each in rows.scalars().all()}
+
+
+def _without() -> ColumnElement[bool]:
+    """Tell that a contact has no addresses: its own are another's, who it is."""
+    address = schema.address
+    return ~exists().where(address.c.contact_id == schema.contact.c.id)
 
 
 def summaries(
@@ -120,16 +135,17 @@ def card(connection: Connection, contact_id: str) -> dict[str, Any]:
         select(contact.c.name).where(contact.c.id == contact_id)
     ).scalar_one()
     block = blocks.find(connection, contact_id)
+    every = also_known_as(connection, contact_id)
     addresses = select(address.c.uri, address.c.stable).where(
         address.c.contact_id == contact_id
     )
     conversations = select(
         conversation.c.channel, conversation.c.reply_to, conversation.c.last_inbound_at
-    ).where(conversation.c.contact_id == contact_id)
+    ).where(conversation.c.contact_id.in_(every))
     cases = (
         select(case.c.number, case.c.service, case.c.status, case.c.opened_at)
         .join(conversation, conversation.c.id == case.c.conversation_id)
-        .where(conversation.c.contact_id == contact_id)
+        .where(conversation.c.contact_id.in_(every))
     )
     consents = select(
         *(c for c in consent.c if c.name not in {"contact_id", "id"})

@@ -6,12 +6,13 @@ answer which numbers there are.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Select, select
 
-from gateway import texts
+from gateway import people, texts
 from gateway.city import City
 from gateway.model import CaseStatus
 from gateway.store import schema
@@ -34,7 +35,7 @@ def find(connection: Connection, contact_id: str, number: str, city: City) -> An
 
     None if there is none, whether or not somebody else has it.
     """
-    of_theirs = _of(contact_id, city)
+    of_theirs = _of(people.also_known_as(connection, contact_id), city)
     row = connection.execute(
         of_theirs.where(schema.cases.c.number == number)
     ).one_or_none()
@@ -49,7 +50,7 @@ def find_open(connection: Connection, contact_id: str, city: City) -> list[Any]:
     """Return the rows of a contact's latest open cases, on whatever channel."""
     table = schema.cases
     statement = (
-        _of(contact_id, city)
+        _of(people.also_known_as(connection, contact_id), city)
         .where(table.c.status != CaseStatus.CLOSED.value)
         .order_by(table.c.last_message_at.desc())
         .limit(MOST)
@@ -57,13 +58,13 @@ def find_open(connection: Connection, contact_id: str, city: City) -> list[Any]:
     return list(connection.execute(statement))
 
 
-def _of(contact_id: str, city: City) -> Select[Any]:
+def _of(contact_ids: Collection[str], city: City) -> Select[Any]:
     table, conversation = schema.cases, schema.conversation
     return (
         select(table)
         .join(conversation, conversation.c.id == table.c.conversation_id)
         .where(
-            conversation.c.contact_id == contact_id,
+            conversation.c.contact_id.in_(contact_ids),
             # The index on conversations begins with their channel.
             conversation.c.channel.in_(sorted(city.manners)),
         )

@@ -5,8 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from sqlalchemy import Connection
+
+from gateway import contacts, people
 from gateway.contacts import Sender, find_contacts, find_conversations
-from gateway.model import Address, ChannelId, Contact, ContactId, Message, MessageId
+from gateway.model import (
+    Address,
+    AddressChange,
+    ChannelId,
+    Contact,
+    ContactId,
+    InboxId,
+    Message,
+    MessageId,
+)
 from gateway.store import Store, schema
 
 NOW = datetime(2026, 11, 22, 22, 0, tzinfo=UTC)
@@ -101,3 +113,31 @@ async def test_number_changes_hands_within_one_unit(store: Store):
     bea, anna, again = await store.run(lambda c: find_contacts(c, senders))
 
     assert bea == again != anna
+
+
+def _merge(connection: Connection, into: str, gone: str) -> None:
+    change = AddressChange(
+        id=InboxId("1"),
+        channel=ChannelId("chat"),
+        old=(Address("chat", into),),
+        new=(Address("chat", gone),),
+    )
+    contacts.change_address(connection, change)
+
+
+async def test_who_has_become_whom(store: Store):
+    """One after the other; who writes from an address of their own is themselves."""
+    a, b, c = [await one(store, said(each, stable=False)) for each in "abc"]
+    await store.run(lambda connection: _merge(connection, "b", "a"))
+    await store.run(lambda connection: _merge(connection, "c", "a"))
+    known, merged = people.also_known_as, people.merged
+
+    assert {a, b, c} == await store.read(lambda connection: known(connection, c))
+    assert {a: c, b: c} == await store.read(merged)
+
+    row = {"uri": "chat:new", "contact_id": b, "stable": False}
+    await store.run(lambda c: c.execute(schema.address.insert().values(**row)))
+
+    assert {c} == await store.read(lambda connection: known(connection, c))
+    assert {a, b} == await store.read(lambda connection: known(connection, b))
+    assert {a: b} == await store.read(merged)

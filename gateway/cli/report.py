@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import typer
 from sqlalchemy import Connection
 
-from gateway import figures, open_data, texts
+from gateway import figures, open_data, people, texts
 from gateway.calendars import hours_of
 from gateway.cli.opened import read_by
 from gateway.cli.output import DEFAULT_CONFIG, ConfigOption, show
@@ -90,7 +90,7 @@ def open_data_(
     config: ConfigOption = DEFAULT_CONFIG,
     *,
     least: Annotated[
-        int, typer.Option(min=3, help="So many cases are alike at least.")
+        int, typer.Option(min=3, help="So many people's cases are alike at least.")
     ] = 10,
     output: OutputOption = None,
 ) -> None:
@@ -107,11 +107,7 @@ def open_data_(
             timezone=zone,
         )
         return lambda connection: open_data.anonymous(
-            (
-                open_data.row_of(course, zone)
-                for course in figures.courses(connection, period, bodies=True)
-            ),
-            least,
+            _rows(connection, period, zone), least
         )
 
     found = read_by(config, work)
@@ -120,6 +116,16 @@ def open_data_(
     typer.echo(
         f"{len(found.rows)} cases; {found.left_out} left out as too rare", err=True
     )
+
+
+def _rows(
+    connection: Connection, period: Period, zone: ZoneInfo
+) -> Iterator[tuple[Row, str]]:
+    """Yield what is told of each case, and whose it is: told to nobody."""
+    merged = people.merged(connection)
+    for course in figures.courses(connection, period, bodies=True):
+        whose = merged.get(course.contact_id, course.contact_id)
+        yield open_data.row_of(course, zone), whose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

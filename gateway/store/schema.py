@@ -179,6 +179,14 @@ contact = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
+    # The contact that this one turned out to be; counts while it has no addresses.
+    Column("merged_into", Text),
+)
+Index(
+    "ix_contact_merged_into",
+    contact.c.merged_into,
+    sqlite_where=contact.c.merged_into.is_not(None),
+    postgresql_where=contact.c.merged_into.is_not(None),
 )
 
 address = Table(

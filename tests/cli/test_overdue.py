@@ -41,7 +41,7 @@ def office(tmp_path: Path) -> Path:
     assert 0 == run(tmp_path, "migrate").returncode
     now = datetime.now(UTC)
     with sqlite3.connect(tmp_path / "data" / "gateway.db") as database:
-        database.execute("INSERT INTO contact VALUES ('k', 'Anna')")
+        database.execute("INSERT INTO contact (id, name) VALUES ('k', 'Anna')")
         database.execute(
             "INSERT INTO conversation (id, channel, contact_id, reply_to,"
             " last_inbound_at) VALUES ('t', 'probe', 'k', 'phone:anna', 0)"

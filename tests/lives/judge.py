@@ -41,6 +41,7 @@ def broken(connection: Connection, town: Town) -> Iterator[str]:
     yield from _states(connection, cases)
     yield from _ends(cases)
     yield from _answers(connection, cases)
+    yield from _links(connection, cases)
     yield from _people(connection)
 
 
@@ -108,6 +109,24 @@ def _answers(connection: Connection, cases: list[Any]) -> Iterator[str]:
     for case in cases:
         if case.status == "answered" and said.get(case.id, 0) > answered[case.id]:
             yield f"{case.number} is answered, though its citizen has said more"
+
+
+def _links(connection: Connection, cases: list[Any]) -> Iterator[str]:
+    """What is linked to what is on the record, and so is where a merged case went."""
+    links, into = {}, {}
+    for event in connection.execute(schema.event.select().order_by(schema.event.c.seq)):
+        data = orjson.loads(event.data)
+        if event.action == "case.linked" and "main" in data:
+            links[event.subject] = data["main"]
+        elif event.action == "case.unlinked" and "main" in data:
+            links.pop(event.subject)
+        elif event.action == "case.absorbed":
+            into[data["from"]] = event.subject
+    for case in cases:
+        if case.duplicate_of != links.get(case.id):
+            yield f"{case.number} is linked to what is not on the record"
+        if case.merged_into != into.get(case.id):
+            yield f"{case.number} went where the record does not say"
 
 
 _ASTRAY = """

@@ -13,7 +13,6 @@ from test_lives import live
 from town import Broken
 
 from gateway import (
-    answers,
     cases,
     consents,
     handing,
@@ -21,10 +20,12 @@ from gateway import (
     ladder,
     named,
     records,
+    referring,
     standing,
     states,
 )
 from gateway import telling as voice
+from gateway.referring import Standing
 from gateway.store import schema
 from gateway.store.engine import tune_writer
 
@@ -41,7 +42,7 @@ def wherever(keys, conversation_id, places):
     return next((places[key].case_id for key in keys if key in places), None)
 
 
-def of_anybody(contact_id, city):
+def of_anybody(contact_ids, city):
     """Tell everybody how everybody's cases stand."""
     return select(schema.cases)
 
@@ -57,7 +58,7 @@ def as_looked_up(connection, said):
     rows = {
         row.id: cases.from_row(row) for row in connection.execute(select(schema.cases))
     }
-    return [(each.referred, rows.get(each.referred.case_id)) for each in said]
+    return [Standing(referred=each, case=rows.get(each.case_id)) for each in said]
 
 
 def unguarded(connection, statement, rows):
@@ -95,7 +96,7 @@ PLANTED = [
     (records, "_case_of", wherever),
     (standing, "_of", of_anybody),
     (voice, "tell", to_the_first),
-    (answers, "_by_now", as_looked_up),
+    (referring, "by_now", as_looked_up),
     (jobs, "_guarded", unguarded),
     (states, "_may", always),
     (cases, "_advance", every_other),

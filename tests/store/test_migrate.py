@@ -69,6 +69,36 @@ def test_closed_cases_get_the_time_of_their_end(store_url: str):
     engine.dispose()
 
 
+def test_contacts_that_were_merged_are_known(store_url: str):
+    """From the record, the last word of it: who has taken others in is themselves."""
+    engine = migration_engine(store_url)
+    with engine.begin() as connection:
+        configuration = migrate.alembic_config()
+        configuration.attributes["connection"] = connection
+        command.upgrade(configuration, "0008")
+        for each in "abcd":
+            connection.execute(text("INSERT INTO contact VALUES (:c, '')"), {"c": each})
+        for seq, (into, gone) in enumerate([("b", "a"), ("c", "b"), ("b", "d")]):
+            connection.execute(
+                schema.event.insert().values(
+                    seq=seq,
+                    at=EPOCH,
+                    action="contact.moved",
+                    subject=into,
+                    actor="",
+                    data=f'{{"item": "1", "merged": ["{gone}"]}}',
+                    hash=b"",
+                )
+            )
+        command.upgrade(configuration, "0009")
+        rows = connection.execute(
+            text("SELECT id, merged_into FROM contact ORDER BY id")
+        )
+
+        assert [("a", "b"), ("b", None), ("c", None), ("d", "b")] == [*map(tuple, rows)]
+    engine.dispose()
+
+
 def test_upgrade_is_idempotent(migrated: str):
     """Migrating again finds the revision and changes nothing."""
     assert schema.REVISION == migrate.upgrade(migrated)

@@ -7,7 +7,7 @@ import re
 import orjson
 from small_city import City, small_city
 
-from gateway.model import Contact, ContactId, Message
+from gateway.model import Contact, ContactId, Item, Message
 from gateway.plugin import NoConfig, Plugin, hookimpl
 from gateway.store import schema
 
@@ -133,3 +133,42 @@ async def test_menu_offers_something_new(tmp_path):
         asked = await told(city, option.title, channel="album", choice=option.id)
 
         assert "Scriva pure" in asked
+
+
+async def test_the_question_finds_what_a_merged_contact_said(tmp_path, url):
+    """Who was two until they changed their number is told of both, and nobody else."""
+    async with small_city(tmp_path, url=url) as city:
+        old = await number_of(city, "una buca", sender="anna")
+        new = await number_of(city, "un lampione", sender="anna2")
+        await number_of(city, "un albero", sender="bea")
+        move = orjson.dumps({"from": "anna", "moved_to": "anna2"})
+        item = Item(external_id="move", sender="anna")
+        await city.gateway.inbox.accept("phone", move, [item])
+        await city.settle()
+        every = await told(city, "stato", sender="anna2")
+        one = await told(city, f"stato {new}", sender="anna2")
+        theirs = await told(city, f"stato {new}", sender="bea")
+        others = await told(city, "stato", sender="bea")
+
+        assert [True, True] == [number in every for number in (old, new)]
+        assert "albero" not in every
+        assert 2 == every.count("URP-")
+        assert one.startswith(new)
+        assert "Non ci risulta" in theirs
+        assert 1 == others.count("URP-")
+
+
+async def test_number_that_somebody_else_has_by_now_tells_nothing(tmp_path):
+    """The old number's next owner is another person, though its contact was merged."""
+    async with small_city(tmp_path) as city:
+        old = await number_of(city, "una buca", sender="anna")
+        new = await number_of(city, "un lampione", sender="anna2")
+        move = orjson.dumps({"from": "anna", "moved_to": "anna2"})
+        item = Item(external_id="move", sender="anna")
+        await city.gateway.inbox.accept("phone", move, [item])
+        await city.settle()
+
+        assert "Non ha segnalazioni aperte." == await told(city, "stato", sender="anna")
+        for number in (old, new):
+            said = await told(city, f"stato {number}", sender="anna")
+            assert "Non ci risulta" in said
