@@ -75,7 +75,7 @@ def test_contacts_that_were_merged_are_known(store_url: str):
     with engine.begin() as connection:
         configuration = migrate.alembic_config()
         configuration.attributes["connection"] = connection
-        command.upgrade(configuration, "0008")
+        command.upgrade(configuration, "0009")
         for each in "abcd":
             connection.execute(text("INSERT INTO contact VALUES (:c, '')"), {"c": each})
         for seq, (into, gone) in enumerate([("b", "a"), ("c", "b"), ("b", "d")]):
@@ -90,7 +90,7 @@ def test_contacts_that_were_merged_are_known(store_url: str):
                     hash=b"",
                 )
             )
-        command.upgrade(configuration, "0009")
+        command.upgrade(configuration, "0010")
         rows = connection.execute(
             text("SELECT id, merged_into FROM contact ORDER BY id")
         )
