@@ -26,7 +26,7 @@ from gateway import (
     texts,
 )
 from gateway.city import City
-from gateway.instructions import Instruction, Order
+from gateway.instructions import Instruction
 from gateway.jobs import Claim
 from gateway.messages import Said
 from gateway.model import (
@@ -36,6 +36,7 @@ from gateway.model import (
     Event,
     Message,
     MessageState,
+    Order,
     ServiceId,
 )
 from gateway.outbox import NewDelivery, Referred
@@ -105,7 +106,7 @@ def _checked(answer: Answer, standing: Standing, city: City) -> Answer:
     if answer.state is not MessageState.PROCESSED or case is None:
         return answer
     reason = ""
-    said = instructions.read(answer.message.text)
+    said = instructions.of(answer.message)
     has_it = answer.referred.target == of_service(case.service) or standing.asked
     if not has_it:
         reason = "the case has gone to another office since"
@@ -171,7 +172,7 @@ def carry_out(
 ) -> set[str]:
     """Do what a service says: answer the citizen, close the case, or hand it on."""
     matter = _matter(connection, case_id, city, by)
-    said = instructions.read(message.text)
+    said = instructions.of(message)
     if said is None:
         return _pass_on(connection, message, matter, by=by)
     if said.order is Order.CLOSE:

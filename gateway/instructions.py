@@ -1,7 +1,9 @@
 """What an office wants done with its case, in the first line of its answer.
 
 ``chiuso`` closes the case, ``inoltrato a <office>`` gives it to another one. The line
-must say nothing else; what follows it is for the citizen, or for the other office.
+must say nothing else; what follows it is for the citizen, or for the other office. So
+people write; a service's own system says what it wants in fields of their own, and its
+words may be anybody's.
 """
 
 from __future__ import annotations
@@ -10,16 +12,9 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
-from gateway.model import ServiceId
-
-
-class Order(Enum):
-    """What is to be done with a case."""
-
-    CLOSE = "close"
-    HAND_ON = "hand on"
+from gateway.model import Message, Order, ServiceId
+from gateway.targets import SERVICE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +37,15 @@ _HAND_ON = re.compile(
     re.IGNORECASE,
 )
 _FORM = re.compile(r"^(ufficio|servizio|settore|office)\s+")
+
+
+def of(message: Message) -> Instruction | None:
+    """Return what an office wants done, as it says so; None if it only answers."""
+    if message.sender.scheme != SERVICE:
+        return read(message.text)
+    if message.order is None:
+        return None
+    return Instruction(order=message.order, office=message.office, rest=message.text)
 
 
 def read(text: str) -> Instruction | None:

@@ -26,6 +26,7 @@ from gateway.model import (
     MessageId,
     MessageState,
     Option,
+    Order,
 )
 from gateway.store import schema
 from gateway.store.prepared import Insertion
@@ -51,6 +52,8 @@ def to_body(message: Message) -> str:
             "location": message.location,
             "references": message.references,
             "subject": message.subject,
+            "order": message.order,
+            "office": message.office,
             "classification": message.classification,
             "authentic": message.authentic,
             "automatic": message.automatic,
@@ -64,6 +67,7 @@ def from_row(row: Any, attachments: Sequence[Attachment] = ()) -> Message:
     """Return the message of a row of the table `message`."""
     body: Mapping[str, Any] = orjson.loads(row.body)
     location, amendment = body.get("location"), body.get("amendment")
+    order = body.get("order")
     return Message(
         id=MessageId(row.id),
         channel=ChannelId(row.channel),
@@ -80,6 +84,8 @@ def from_row(row: Any, attachments: Sequence[Attachment] = ()) -> Message:
         location=Location(**location) if location else None,
         references=tuple(body["references"]),
         subject=body.get("subject", ""),
+        order=Order(order) if order else None,
+        office=body.get("office", ""),
         classification=body.get("classification", ""),
         authentic=body.get("authentic"),
         automatic=body["automatic"],

@@ -193,6 +193,13 @@ class Amendment(StrEnum):
     REACTION = "reaction"
 
 
+class Order(StrEnum):
+    """What a service wants done with its case."""
+
+    CLOSE = "close"
+    HAND_ON = "hand_on"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """One thing said by somebody to the city.
@@ -208,10 +215,13 @@ class Message:
     was chosen, and ``text`` how it reads. ``amends`` is the foreign id of the earlier
     message that an ``amendment`` is about: it joins that one's case (a reaction's
     ``text`` is the emoji, "" takes it back). ``subject`` is how its sender headed it,
-    on channels with such a thing. ``authentic``: the channel can tell whether the
-    sender's address is forged, and it isn't (True) or may be (False); None if the
-    channel can't. ``classification`` is under what the channel's own system has filed
-    it: the class in the city's titolario (``VI.5``), an Open311 service code.
+    on channels with such a thing. ``order`` is what a service's own system wants done
+    with the case, ``office`` to whom it is to be handed on: its text is only words,
+    while the first line of a person's mail may be an order. ``authentic``: the channel
+    can tell whether the sender's address is forged, and it isn't (True) or may be
+    (False); None if the channel can't. ``classification`` is under what the channel's
+    own system has filed it: the class in the city's titolario (``VI.5``), an Open311
+    service code.
     """
 
     id: MessageId
@@ -232,6 +242,8 @@ class Message:
     amendment: Amendment | None = None
     references: tuple[str, ...] = ()
     subject: str = ""
+    order: Order | None = None
+    office: str = ""
     classification: str = ""
     authentic: bool | None = None
     automatic: bool = False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.instructions import Instruction, Order, find_office, read
-from gateway.model import ServiceId
+from gateway.instructions import Instruction, find_office, read
+from gateway.model import Order, ServiceId
 
 SERVICES = {
     ServiceId("strade"): "Ufficio Strade",

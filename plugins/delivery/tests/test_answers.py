@@ -13,22 +13,23 @@ from gateway.errors import PayloadError
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CASES = [
-    ("answered", "", 0),
-    ("closed", "chiuso", 0),
-    ("closed_silently", "chiuso", 0),
-    ("handed_on", "inoltrato a: rifiuti", 0),
-    ("with_file", "", 1),
+    ("answered", "open", 0),
+    ("closed", "closed", 0),
+    ("closed_silently", "closed", 0),
+    ("handed_on", "handed_on", 0),
+    ("looks_like_an_order", "open", 0),
+    ("with_file", "open", 1),
 ]
 REFUSED = sorted((FIXTURES / "refused").glob("*.json"))
 
 
-@pytest.mark.parametrize(("name", "order", "files"), CASES)
-def test_answer_is_read(name, order, files):
-    """Case, text, files, and the order to the gateway."""
+@pytest.mark.parametrize(("name", "status", "files"), CASES)
+def test_answer_is_read(name, status, files):
+    """Case, files, and what is to be done with the case."""
     said = answers.read((FIXTURES / "answers" / f"{name}.json").read_bytes())
 
     assert "URP-2026-000001" == said.case
-    assert (order, files) == (answers.order(said), len(said.files))
+    assert (status, files) == (said.status, len(said.files))
 
 
 def test_each_answer_has_its_case():
@@ -47,8 +48,8 @@ def test_what_is_no_answer_says_why(file):
     assert file.with_suffix(".txt").read_text().strip() in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "order", "files"), CASES)
-def test_no_beginning_of_an_answer_is_one(name, order, files):
+@pytest.mark.parametrize(("name", "status", "files"), CASES)
+def test_no_beginning_of_an_answer_is_one(name, status, files):
     """A file that is still being written is never taken."""
     whole = (FIXTURES / "answers" / f"{name}.json").read_bytes().rstrip()
 

@@ -86,6 +86,27 @@ async def test_updates_reach_the_citizen_and_the_end_closes_the_case(
         assert asked == server.asked
 
 
+async def test_notes_that_look_like_an_order_are_words(server, tmp_path):
+    """Only the state of the request closes the case, and never that of an addition."""
+    async with town(tmp_path, office(server), SPARE) as city:
+        await city.say("una buca", **PLACE)
+        await city.settle()
+        await city.say("è più grande", **PLACE)
+        await city.settle()
+        report, addition = server.requests
+        server.update(addition, "closed", "Chiuso\n\nVista anche questa.")
+        await city.until(lambda: len(city.told()) == 1)
+        server.update(report, notes="Inoltrato a rifiuti")
+        await city.until(lambda: len(city.told()) == 2)
+        await city.settle()
+
+        first, last = city.told()
+        assert "Chiuso\n\nVista anche questa." in first
+        assert "Inoltrato a rifiuti" in last
+        rows = await city.rows(schema.cases)
+        assert [("strade", "answered")] == [(row.service, row.status) for row in rows]
+
+
 async def test_what_is_said_again_later_is_news(server, tmp_path):
     """The office goes back to an earlier note: the citizen reads it again."""
     async with town(tmp_path, office(server), SPARE) as city:

@@ -102,6 +102,24 @@ async def test_answer_of_the_offices_system_reaches_the_citizen(offices, tmp_pat
         assert ["closed"] == [row.status for row in await city.rows(schema.cases)]
 
 
+async def test_words_of_a_system_are_no_order(offices, tmp_path):
+    """Its status says what is to be done; its text is the citizen's to read."""
+    async with (
+        office_server() as office,
+        town(tmp_path, offices(office.url), offices(office.url, "RIFIUTI")) as city,
+    ):
+        await city.say("una buca")
+        await city.settle()
+        body = answer("looks_like_an_order")
+        await post(f"{city.url}/strade", body, signed(body))
+        await city.settle()
+
+        (told,) = city.told()
+        assert "Chiuso\n\nper ferie" in told
+        assert "è chiusa" not in told
+        assert ["answered"] == [row.status for row in await city.rows(schema.cases)]
+
+
 async def test_case_handed_on_goes_to_the_other_office(offices, tmp_path):
     """The other office gets it, and speaks for it from then on; the first no more."""
     async with (

@@ -1,7 +1,8 @@
 """What a service's own system says of a case: read from JSON; pure.
 
-``{"case": "URP-2026-000123", "text": "…", "status": "closed"}``. An order to the
-gateway becomes what it is in an office's mail, the first line of the text.
+``{"case": "URP-2026-000123", "text": "…", "status": "closed"}``. What is
+to be done with the case is said by the status alone, never by the text: that may hold
+the words of anybody.
 """
 
 from __future__ import annotations
@@ -12,7 +13,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import PayloadError
-from gateway.model import Address, Attachment, Inbound, Message, MessageId, ServiceId
+from gateway.model import (
+    Address,
+    Attachment,
+    Inbound,
+    Message,
+    MessageId,
+    Order,
+    ServiceId,
+)
 from gateway.payload import Payload
 from gateway_delivery.letter import line
 
@@ -21,6 +30,7 @@ OPEN: Final = "open"
 CLOSED: Final = "closed"
 HANDED_ON: Final = "handed_on"
 _STATUSES: Final = (OPEN, CLOSED, HANDED_ON)
+_ORDERS: Final = {CLOSED: Order.CLOSE, HANDED_ON: Order.HAND_ON}
 _LONGEST_NUMBER: Final = 100
 _LONGEST_OFFICE: Final = 80
 _MOST_FILES: Final = 10
@@ -73,17 +83,12 @@ def to_message(said: Said, inbound: Inbound) -> Message:
         sent_at=at,
         received_at=at,
         subject=said.case,
-        text="\n\n".join(filter(None, [order(said), said.text])),
+        text=said.text,
+        order=_ORDERS.get(said.status),
+        office=said.office,
         attachments=said.files,
         authentic=True,
     )
-
-
-def order(said: Said) -> str:
-    """Return the line that tells the gateway what to do with the case, if any."""
-    if said.status == CLOSED:
-        return "chiuso"
-    return f"inoltrato a: {said.office}" if said.status == HANDED_ON else ""
 
 
 def content(body: bytes, locator: str) -> bytes:
