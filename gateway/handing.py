@@ -59,6 +59,7 @@ def turn(
     messages ``besides`` go along.
     """
     ids = [*(only or of_citizen(connection, turned.case_id)), *besides]
+    _hold_files(connection, ids)
     said = {
         each: message
         for each, message in messages.load(connection, ids).items()
@@ -78,6 +79,17 @@ def turn(
     if only:
         _rename(connection, turned, idle)
     return queues | _redirect(connection, turned, idle, due)
+
+
+def _hold_files(connection: Connection, message_ids: Sequence[str]) -> None:
+    """Let a file that arrives now be noted after us, and wake what waits for it."""
+    table = schema.attachment
+    connection.execute(
+        select(table.c.message_id)
+        .where(table.c.message_id.in_(message_ids))
+        .order_by(table.c.message_id, table.c.position)
+        .with_for_update()
+    )
 
 
 def _forward(

@@ -5,17 +5,30 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
 from sqlalchemy import Connection
 
-from gateway import closing, duplicates, merging
+from gateway import closing, duplicates, handing, merging, messages, outbox
 from gateway.cases import Joining, Matter, Numbering, assign_cases
 from gateway.city import City
 from gateway.errors import CaseError
-from gateway.model import Case, ServiceId
+from gateway.handing import Turn
+from gateway.model import (
+    Address,
+    Attachment,
+    AttachmentState,
+    Author,
+    Case,
+    ChannelId,
+    Message,
+    MessageId,
+    MessageState,
+    ServiceId,
+)
 from gateway.store import Store, schema
 from gateway.texts import Texts
 
@@ -161,3 +174,44 @@ async def test_case_linked_while_its_main_case_is_closed(
     )
 
     assert f"{main.number} is closed: reopen it first" == refused
+
+
+async def test_photo_that_arrives_while_its_case_is_moved(
+    store: Store, conversations: list[str]
+):
+    """It goes to the other service at once, not when nobody waits for it any more."""
+    case = await store.run(lambda c: _open(c, conversations[0]))
+    photo = Attachment(media_type="image/jpeg", locator="1")
+    message = Message(
+        id=MessageId("m"),
+        channel=ChannelId("phone"),
+        external_id="m",
+        sender=Address("phone", "one"),
+        sent_at=NEW_YEAR,
+        received_at=NEW_YEAR,
+        attachments=(photo,),
+    )
+
+    def say(connection: Connection) -> None:
+        row = messages.inbound_row(
+            message,
+            author=Author.CITIZEN,
+            state=MessageState.PROCESSED,
+            conversation_id=conversations[0],
+            case_id=case.id,
+        )
+        messages.store(connection, [row], [message])
+
+    def arrive(connection: Connection) -> None:
+        stored = replace(photo, state=AttachmentState.STORED, sha256="0" * 64)
+        messages.update_attachment(connection, message.id, 0, stored)
+        outbox.wake_source(connection, message.id)
+
+    await store.run(say)
+    before, after = ServiceId("urp"), ServiceId("strade")
+    hour = timedelta(hours=1)
+    turned = Turn(case_id=case.id, before=before, after=after, mark="1", patience=hour)
+    await _raced(store, lambda c: handing.turn(c, turned), arrive)
+
+    (job,) = await store.read(lambda c: c.execute(schema.job.select()).all())
+    assert "ready" == job.state
