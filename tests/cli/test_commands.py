@@ -389,3 +389,21 @@ async def test_contact_must_be_named(town: Town):
     await town.command("contacts", "unblock", code=2)
     await town.command("contacts", "show", "a", "--case", "b", code=2)
     await town.command("contacts", "block", "probe:nobody", code=2)
+
+
+async def test_contact_is_forgotten_by_plugins(town: Town):
+    """Once nothing of theirs is open; it is on the record."""
+    await town.say("anna", text="una buca")
+    await town.until(lambda: 2 == len(town.arrived))
+    number = (await town.first("cases", "list"))["number"]
+    words = ("contacts", "forget", "--case", number, "--reason", "art. 17")
+    await town.command(*words, code=1)
+    await town.command("cases", "close", number)
+    done = await asyncio.to_thread(run, town.folder, *words)
+    while "on its way" in done.stderr:
+        done = await asyncio.to_thread(run, town.folder, *words)
+    said = done.stdout
+    shown = await town.listed("audit", "show", said.partition(":")[0])
+
+    assert said.endswith(": 0 values of plugins are erased\n")
+    assert "contact.plugin_state_erased" in {each["action"] for each in shown}
