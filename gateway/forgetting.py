@@ -12,10 +12,9 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-import orjson
 from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select
 
-from gateway import audit, consents
+from gateway import audit, consents, people
 from gateway.errors import CaseError
 from gateway.model import Address, CaseStatus, Event
 from gateway.store import schema
@@ -36,7 +35,7 @@ def forget(connection: Connection, contact_id: str, reason: str, actor: str) -> 
             need what they know of it.
 
     """
-    contacts = _all_of(connection, contact_id)
+    contacts = people.also_known_as(connection, contact_id)
     _require_rest(connection, contacts)
     ids, addresses = _ids(connection, contacts), _addresses(connection, contacts)
     table = schema.plugin_state
@@ -74,20 +73,6 @@ def _is_about(key: str, ids: set[str], addresses: set[str]) -> bool:
     if slot is not None and key[slot.end() :] in addresses:
         return True
     return any(key[each.end() :] in ids for each in _BEFORE_ID.finditer(key))
-
-
-def _all_of(connection: Connection, contact_id: str) -> set[str]:
-    """Return a contact with those merged into it: their conversations stay theirs."""
-    event, known = schema.event, {contact_id}
-    moves = connection.execute(
-        select(event.c.subject, event.c.data)
-        .where(event.c.action == "contact.moved")
-        .order_by(event.c.seq.desc())
-    )
-    for move in moves:
-        if move.subject in known:
-            known |= set(orjson.loads(move.data)["merged"])
-    return known
 
 
 def _require_rest(connection: Connection, contacts: set[str]) -> None:
