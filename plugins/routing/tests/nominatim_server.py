@@ -55,7 +55,7 @@ class Nominatim:
         default = DEFAULT.get(request.path, "status.json")
         answer = self.answers.pop(0) if self.answers else default
         if isinstance(answer, int):
-            headers = {"Location": self.url} if answer in {301, 302} else {}
+            headers = {"Location": str(request.rel_url)} if answer in {301, 302} else {}
             return web.Response(status=answer, headers=headers)
         body = (DATA / answer).read_bytes() if isinstance(answer, str) else answer
         return web.Response(body=body, content_type="application/json")

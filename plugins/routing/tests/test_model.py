@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from gateway_routing import training
 from gateway_routing.measures import measure
 from gateway_routing.model import Model
 from gateway_routing.samples import Sample
@@ -195,3 +196,24 @@ def test_figures():
     assert pytest.approx((0.8 + 1.0 + 0.0) / 3) == found.macro_f1
     assert pytest.approx((0.1 + 0.4 + 0.2 + 0.7) / 4, abs=1e-6) == found.ece
     assert (0.5, 1.0) == found.covered(0.75)
+
+
+def test_crosswise_nothing_is_asked_that_was_learnt(monkeypatch):
+    """Each sample once, of a model that knows neither it nor its like."""
+    taught = []
+
+    def noted(samples, at):
+        taught.append({sample.text.casefold() for sample in samples})
+        return train(samples, at)
+
+    monkeypatch.setattr(training, "train", noted)
+    once = few(strade=9, verde=8)
+    again = [Sample(each.service, each.text.upper()) for each in once]
+    rare = few(rumore=2)
+    found = list(training.crossed([*once, *again, *rare], NOW))
+
+    asked = [sample for _, samples in found for sample in samples]
+    assert sorted(map(str, [*once, *again, *rare])) == sorted(map(str, asked))
+    for known, (model, samples) in zip(taught, found, strict=True):
+        assert model is not None
+        assert not known & {sample.text.casefold() for sample in samples}
