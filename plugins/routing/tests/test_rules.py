@@ -12,7 +12,7 @@ from gateway_routing.config import Rule
 from gateway_routing.languages import Languages
 from gateway_routing.rules import RuleBook
 from gateway_routing.words import located_words, words_of
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.model import (
@@ -100,6 +100,7 @@ WORDS = st.lists(
 )
 
 
+@example("A¼", [["a*"]])
 @given(st.text("abcèÈ '\u0301\n") | st.text(), st.lists(WORDS, max_size=4))
 def test_any_text(text, words):
     """What is named as the reason stands in the text; confidence is below 1."""
@@ -111,7 +112,11 @@ def test_any_text(text, words):
         assert set(named) <= set(words_of(text))
         assert len(named) == len(set(named))
         assert 0 < found.confidence < 1
-        assert set(said(found, text)) == set(named)
+        pointed = set(said(found, text))
+        assert set(named) <= pointed
+        # A letter like ¼ is several words: all of them stand where it does.
+        several = any(len(words_of(letter)) > 1 for letter in text)
+        assert several or set(named) == pointed
 
 
 @given(
