@@ -15,8 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, exists, select, update
 
 from gateway import audit, cases, consents, identity, jobs, messages, parts, texts
 from gateway.consents import NEVER
@@ -232,22 +231,23 @@ def _person(connection: Connection, thread: Any) -> str | None:
     ).scalar_one_or_none()
     if owner is None or owner == thread.contact_id:
         return owner
-    return owner if thread.contact_id in _merged_into(connection, owner) else None
+    return owner if _is_now(connection, thread.contact_id, owner) else None
 
 
-def _merged_into(connection: Connection, contact_id: str) -> set[str]:
-    """Return the contacts that have become this one: only the audit trail knows."""
-    event, found, left = schema.event, set[str](), [contact_id]
-    while left:
-        moves = connection.execute(
-            select(event.c.data).where(
-                event.c.subject.in_(left), event.c.action == "contact.moved"
+def _is_now(connection: Connection, contact_id: str, owner: str) -> bool:
+    """Tell whether a contact has become the ``owner``: it has no address of its own."""
+    table, address = schema.contact, schema.address
+    into: str | None = contact_id
+    seen: set[str] = set()
+    while into is not None and into != owner and into not in seen:
+        seen.add(into)
+        into = connection.execute(
+            select(table.c.merged_into).where(
+                table.c.id == into,
+                ~exists().where(address.c.contact_id == table.c.id),
             )
-        ).scalars()
-        merged = {each for data in moves for each in orjson.loads(data)["merged"]}
-        left = sorted(merged - found)
-        found |= merged
-    return found
+        ).scalar_one_or_none()
+    return into == owner
 
 
 def _conversation(connection: Connection, consent: Any) -> str:
