@@ -11,6 +11,8 @@ CYCLES ?= 100
 # The tests wait more than they compute.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 MUTATIONS ?= 100000
+# With one build tool for all projects, not an environment made for each.
+BUILD := --no-build-isolation
 INSTALL := $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install -q
 
 .PHONY: help setup demo test lint check fmt crash mutations bench peers clean
@@ -42,14 +44,15 @@ setup: .venv/.dev
 	@$(PYTHON) -m venv --without-pip .venv
 	@$(PYTHON) -m pip --python $(BIN)/python --version >/dev/null 2>&1 || { \
 	  echo "pip is older than 22.3 (no --python): $(PYTHON) -m pip install -U pip" >&2; exit 1; }
+	@$(INSTALL) "setuptools>=77"
 	@touch $@
 
 .venv/.demo: .venv/.made $(PROJECTS)
-	@$(INSTALL) -e ".[demo]" $(EDITABLE)
+	@$(INSTALL) $(BUILD) -e ".[demo]" $(EDITABLE)
 	@touch $@
 
 .venv/.dev: .venv/.made $(PROJECTS)
-	@$(INSTALL) -e ".[demo,dev,postgresql]" $(EDITABLE)
+	@$(INSTALL) $(BUILD) -e ".[demo,dev,postgresql]" $(EDITABLE)
 	@touch $@ .venv/.demo
 
 demo: .venv/.demo

@@ -103,11 +103,18 @@ def _by_template(
     channel = ChannelId(first.target.removeprefix(f"{CHANNEL}:"))
     if ladder.manners.get(channel, Manners()).window is None:
         return None
-    if first is not row and _arrives_in_part(connection, first.id, row.id):
-        return None
+    untried = [table.c.id == first.id, table.c.rung.is_(None)]
+    if first is not row:
+        # Meanwhile it may have arrived after all, or be somebody else's address.
+        untried.append(table.c.state == DeliveryState.PASSED_ON.value)
+        thread = _thread(connection, first.message_id)
+        if _person(connection, thread) is None or _arrives_in_part(
+            connection, first.id, row.id
+        ):
+            return None
     revived = connection.execute(
         update(table)
-        .where(table.c.id == first.id, table.c.rung.is_(None))
+        .where(*untried)
         .values(
             state=DeliveryState.PENDING.value,
             rung=TEMPLATE,

@@ -195,9 +195,9 @@ async def test_target_that_is_back_gets_at_once_what_waited(tmp_path, url):
 
 async def test_waiting_for_a_choice_is_not_waiting_for_the_target(tmp_path, url):
     """The time for the fallback begins when the delivery could first go out."""
-    wait = timedelta(seconds=0.6)
+    wait = timedelta(seconds=3.2)
     outside = Outside(office_faults=[DOWN])
-    urp = both(minutes=0.5 / 60)
+    urp = both(minutes=3 / 60)
     async with small_city(
         tmp_path, Asks(wait), url=url, outside=outside, urp=urp
     ) as city:
