@@ -103,15 +103,16 @@ def _by_template(
     channel = ChannelId(first.target.removeprefix(f"{CHANNEL}:"))
     if ladder.manners.get(channel, Manners()).window is None:
         return None
+    thread = _thread(connection, first.message_id)
+    if _person(connection, thread) is None:
+        # The address is somebody else's by now.
+        return None
     untried = [table.c.id == first.id, table.c.rung.is_(None)]
     if first is not row:
-        # Meanwhile it may have arrived after all, or be somebody else's address.
-        untried.append(table.c.state == DeliveryState.PASSED_ON.value)
-        thread = _thread(connection, first.message_id)
-        if _person(connection, thread) is None or _arrives_in_part(
-            connection, first.id, row.id
-        ):
+        if _arrives_in_part(connection, first.id, row.id):
             return None
+        # Meanwhile a late word may have told that it has arrived after all.
+        untried.append(table.c.state == DeliveryState.PASSED_ON.value)
     revived = connection.execute(
         update(table)
         .where(*untried)
@@ -126,8 +127,7 @@ def _by_template(
         return None
     if first is not row:
         _pass_on(connection, row, code)
-    lane = _thread(connection, first.message_id).id
-    job = NewJob(queue=queue_of(first.target), lane=lane, subject=first.id)
+    job = NewJob(queue=queue_of(first.target), lane=thread.id, subject=first.id)
     jobs.enqueue(connection, [job])
     _event(connection, row, code, TEMPLATE, {first.id: first.target})
     return {job.queue}

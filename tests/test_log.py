@@ -305,7 +305,7 @@ def test_full_disk_stops_no_caller():
 
     with configured(Full(), "json") as stream:
         structlog.get_logger().error("seen")
-        logging.getLogger("some.library").error("seen")
+        logging.getLogger("some.package").error("seen")
 
     assert "" == stream.getvalue()
 
@@ -399,7 +399,7 @@ def test_access_log_is_off(stream):
 )
 def test_levels_of_libraries_are_brought_to_ours(stream, number, name):
     """A level that only a library knows becomes the one below it."""
-    logging.getLogger("some.library").log(number, "odd")
+    logging.getLogger("some.package").log(number, "odd")
 
     assert name == assert_clean(stream)["level"]
 
@@ -409,10 +409,10 @@ def test_libraries_are_heard_without_their_texts(stream):
     try:
         raise ValueError(NUMBER)
     except ValueError:
-        logging.getLogger("some.library").exception("got %s", WORDS, stack_info=True)
+        logging.getLogger("some.package").exception("got %s", WORDS, stack_info=True)
 
     line = assert_clean(stream)
-    assert "some.library" == line["library"]
+    assert "some.package" == line["library"]
     assert "ValueError" == line["error_type"]
 
 

@@ -398,6 +398,33 @@ async def test_rungs_are_tried_in_the_city_s_order(tmp_path, url, rungs, expecte
         assert expected == await steps(city)
 
 
+async def test_template_never_goes_to_a_number_that_is_another_s(tmp_path, url):
+    """Not even where the other address was tried first, and is no way any more."""
+    gateway = 'answer_ladder = ["other_address", "template", "staff"]'
+    async with small_city(tmp_path, OnePerson(), url=url, gateway=gateway) as city:
+        await agreed(city, **CHAT)
+        city.outside.faults += NEVER
+        await answer(city)
+        await city.until(lambda: len(city.outside.faults) < len(NEVER))
+
+        def hand_on(connection):
+            connection.execute(schema.contact.insert().values(id="bea", name=""))
+            address = schema.address
+            connection.execute(
+                update(address)
+                .where(address.c.uri == "phone:anna-late")
+                .values(contact_id="bea")
+            )
+
+        await city.gateway.store.run(hand_on)
+        city.outside.faults.clear()
+        await city.settle()
+
+        assert [] == city.outside.notices
+        (letter,) = await city.rows(schema.dead_letter)
+        assert "not_agreed" == letter.code
+
+
 @pytest.mark.parametrize("agrees", [True, False])
 async def test_template_after_the_other_address(tmp_path, url, agrees):
     """If that fails, or there is none: on the first channel, once."""
